@@ -1,0 +1,4 @@
+//! Picket's agent: sense, enrich, detect, respond, spool, send.
+
+pub mod commands;
+pub mod parse;

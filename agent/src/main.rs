@@ -1,0 +1,3 @@
+//! The doorbell: parse the command line, call the library, exit by name.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pure parsers of text: no files, no clock, no state that outlives a call.

@@ -1,0 +1,12 @@
+//! The vocabulary of Picket: what was observed, what was judged, what was done, and how it travels.
+//!
+//! No input or output, no threads, no clock: everything here is a value.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod ecs;
+pub mod event;
+pub mod finding;
+pub mod ids;
+pub mod record;
+pub mod time;

@@ -1,0 +1,81 @@
+//! What enters the spool and travels: one fact, with an id that never changes.
+
+use crate::action::{Action, Decision};
+use crate::event::Event;
+use crate::finding::Finding;
+use crate::ids::RecordId;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One fact.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "record", content = "body")]
+pub enum Record {
+    /// An event that a finding rests on, or that is configured to be sent.
+    Event(Event),
+    /// A rule fired.
+    Finding(Finding),
+    /// Something was done, or was not.
+    Outcome(Outcome),
+    /// Something was lost.
+    Gap(Gap),
+}
+
+impl Record {
+    /// Its id.
+    pub fn id(&self) -> RecordId {
+        match self {
+            Self::Event(event) => event.id,
+            Self::Finding(finding) => finding.id,
+            Self::Outcome(outcome) => outcome.id,
+            Self::Gap(gap) => gap.id,
+        }
+    }
+
+    /// The lane it travels on: what people must see never waits behind what they may look up.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Event(_) => Lane::Events,
+            Self::Finding(_) | Self::Outcome(_) | Self::Gap(_) => Lane::Findings,
+        }
+    }
+}
+
+/// The two queues between host and collector, each with its own sequence.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Findings, outcomes and gaps: on disk before anything else happens.
+    Findings,
+    /// Events: batched; dropped first when space runs out.
+    Events,
+}
+
+/// An action and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// This record's own id.
+    pub id: RecordId,
+    /// When it came about: for a block, `time - finding.detected` is the time to respond.
+    pub time: Timestamp,
+    /// What was wanted.
+    pub action: Action,
+    /// What became of it.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
+/// Items that were lost, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Gap {
+    /// This record's own id.
+    pub id: RecordId,
+    /// When the loss was noticed.
+    pub time: Timestamp,
+    /// Where: the name of a queue, a lane or a sensor.
+    pub place: String,
+    /// How many items.
+    pub lost: u64,
+    /// Why, in a sentence.
+    pub reason: String,
+}
