@@ -44,6 +44,7 @@ pub fn auth(event: &AuthEvent, time: Option<Timestamp>) -> Value {
         event.method.map(|method| method.as_str()),
     );
     put(&mut root, &["picket", "auth", "key"], event.key.as_deref());
+    put(&mut root, &["picket", "auth", "repeated"], event.repeated);
     Value::Object(root)
 }
 

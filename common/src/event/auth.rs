@@ -51,9 +51,12 @@ pub struct AuthEvent {
     /// `process.tty.name`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tty: Option<CompactString>,
-    /// `process.command_line`: what sudo or cron ran.
+    /// `process.command_line`: what sudo ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command: Option<CompactString>,
+    /// `picket.auth.repeated`: how many times it happened, where the logger or PAM folded repetitions into one line.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repeated: Option<u32>,
 }
 
 impl AuthEvent {
@@ -76,6 +79,7 @@ impl AuthEvent {
             reason: None,
             tty: None,
             command: None,
+            repeated: None,
         }
     }
 }
