@@ -1,3 +1,9 @@
 //! The doorbell: parse the command line, call the library, exit by name.
 
-fn main() {}
+use clap::Parser;
+use picket_agent::commands::Command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    Command::parse().run()
+}

@@ -8,5 +8,6 @@ pub mod ecs;
 pub mod event;
 pub mod finding;
 pub mod ids;
+pub mod ndjson;
 pub mod record;
 pub mod time;

@@ -1,0 +1,22 @@
+# `make test` is all that has to hold; `make run` shows it at work. Both install what is missing.
+.PHONY: help test lint bench tools
+.DEFAULT_GOAL := help
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+tools:
+	@packaging/prepare.sh
+
+lint: tools ## Format, lints, licences, unused dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --log-level error check bans licenses sources
+	cargo machete
+
+test: lint ## Everything that has to hold
+	cargo build --workspace --locked --bins
+	cargo nextest run --workspace --locked
+
+bench: tools ## The table of figures
+	cargo bench --workspace --locked
