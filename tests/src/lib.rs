@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub mod attack_log;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
