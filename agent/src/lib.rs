@@ -1,4 +1,5 @@
 //! Picket's agent: sense, enrich, detect, respond, spool, send.
 
 pub mod commands;
+pub mod config;
 pub mod parse;

@@ -119,3 +119,41 @@ fn what_an_attacker_wrote_does_not_steer_the_terminal() {
         assert!(!printed.trim_end().contains(char::is_control), "{printed:?}");
     }
 }
+
+#[test]
+fn the_shipped_configuration_is_good_and_shows_the_defaults() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/config/picket.toml");
+    let text = fs::read_to_string(shipped).unwrap();
+    // With every setting written out, as an operator would who takes the comment signs away.
+    let written = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting)
+            if setting
+                .split_once(" = ")
+                .is_some_and(|(key, _)| !key.contains(' ')) =>
+        {
+            setting
+        }
+        _ => line,
+    });
+    let written: Vec<&str> = written.collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("shipped.toml", text.clone()),
+        ("written.toml", written.join("\n")),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let output = picket().args(["check", "--config"]).arg(&file).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(
+            picket_agent::config::load(&file).settings,
+            picket_agent::config::Settings::default(),
+            "{name}"
+        );
+    }
+}

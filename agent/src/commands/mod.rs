@@ -1,6 +1,7 @@
 //! The subcommands of `picket`, a file each.
 
 mod auth_log;
+mod check;
 mod parse;
 
 use clap::Parser;
@@ -11,6 +12,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "picket", version, about, arg_required_else_help = true)]
 pub enum Command {
+    /// Check the configuration and name every mistake.
+    Check(check::Check),
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
@@ -20,6 +23,7 @@ impl Command {
     /// Runs it and gives the exit status: 0 when all went well, 1 when it failed.
     pub fn run(self) -> ExitCode {
         let done = match self {
+            Self::Check(check) => check.run(),
             Self::Parse(parse) => parse.run(),
         };
         match done {
@@ -44,4 +48,6 @@ enum Failure {
     Output(#[from] io::Error),
     #[error("{0} of the files could not be read")]
     Some(usize),
+    #[error("the configuration has mistakes: {0}")]
+    Config(usize),
 }

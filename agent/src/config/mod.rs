@@ -1,0 +1,12 @@
+//! Settings: what an operator writes in TOML, read with every mistake named at once.
+//!
+//! `document` walks the text and remembers where everything stood, `settings` says which keys there are and what they
+//! mean, `load` finds the files and puts them together.
+
+mod document;
+mod load;
+mod settings;
+
+pub use document::Problem;
+pub use load::{Loaded, load};
+pub use settings::{Auth, Detect, Journal, Mode, Respond, Settings, Spool, Start};

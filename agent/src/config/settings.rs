@@ -1,0 +1,320 @@
+//! Which settings there are, what each means, and its default.
+
+use super::document::{Document, Section};
+use picket_common::action::Network;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All settings, checked. The default is what runs without any file: it watches and never acts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    /// `[auth]`: the logs to follow.
+    pub auth: Auth,
+    /// `[detect]`: the rules to judge by.
+    pub detect: Detect,
+    /// `[respond]`: what may be done.
+    pub respond: Respond,
+    /// `[spool]`: what is kept until the collector has it.
+    pub spool: Spool,
+}
+
+/// Which authentication logs are followed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Auth {
+    /// Log files. One that does not exist yet is waited for.
+    pub files: Vec<PathBuf>,
+    /// Whether the journal is followed as well.
+    pub journal: Journal,
+    /// Where a file that was never read before begins.
+    pub start: Start,
+}
+
+/// Whether the journal is followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Journal {
+    /// When there is a journal and none of the files is there: the two say the same.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// With what is written from now on.
+    End,
+    /// With the first line.
+    Beginning,
+}
+
+/// Which rules judge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Detect {
+    /// Folders of Sigma rules.
+    pub rules: Vec<PathBuf>,
+    /// The folder of exceptions.
+    pub exceptions: PathBuf,
+    /// How many groups (addresses, users) all counting rules keep at once.
+    pub groups: usize,
+}
+
+/// What may be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Respond {
+    /// Whether anything is done at all.
+    pub mode: Mode,
+    /// Networks that are never blocked.
+    pub protect: Vec<Network>,
+    /// How long a first block holds.
+    pub block: Duration,
+    /// How long a returning address is blocked at most.
+    pub longest_block: Duration,
+    /// How many blocks live at once.
+    pub max_blocks: usize,
+}
+
+/// Watch, or act.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Every action is decided and reported, none is done.
+    Monitor,
+    /// Actions are done.
+    Enforce,
+}
+
+/// What is kept until the collector has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spool {
+    /// The folder.
+    pub directory: PathBuf,
+    /// How many bytes it may hold.
+    pub quota: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        let files = ["/var/log/auth.log", "/var/log/secure"]
+            .map(PathBuf::from)
+            .to_vec();
+        Self {
+            files,
+            journal: Journal::Auto,
+            start: Start::End,
+        }
+    }
+}
+
+impl Default for Detect {
+    fn default() -> Self {
+        Self {
+            rules: ["/usr/share/picket/rules", "/etc/picket/rules"]
+                .map(PathBuf::from)
+                .to_vec(),
+            exceptions: "/etc/picket/exceptions".into(),
+            groups: 100_000,
+        }
+    }
+}
+
+impl Default for Respond {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Monitor,
+            protect: Vec::new(),
+            block: Duration::from_secs(600),
+            longest_block: Duration::from_secs(7 * 86_400),
+            max_blocks: 100_000,
+        }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            directory: "/var/lib/picket/spool".into(),
+            quota: 256 << 20,
+        }
+    }
+}
+
+impl Settings {
+    /// Lays what a document sets over these settings; what it leaves out, or gets wrong, stays as it was.
+    pub(super) fn overlay(&mut self, document: &mut Document<'_>, mut root: Section<'_>) {
+        let mut section = root.section(document, "auth");
+        set(
+            &mut self.auth.files,
+            section.texts(document, "files", ABSOLUTE, path),
+        );
+        let journal = section.text(
+            document,
+            "journal",
+            r#""auto", "yes" or "no""#,
+            |text| match text {
+                "auto" => Ok(Journal::Auto),
+                "yes" => Ok(Journal::Yes),
+                "no" => Ok(Journal::No),
+                _ => Err(String::new()),
+            },
+        );
+        set(&mut self.auth.journal, journal);
+        let start = section.text(document, "start", r#""end" or "beginning""#, |text| match text {
+            "end" => Ok(Start::End),
+            "beginning" => Ok(Start::Beginning),
+            _ => Err(String::new()),
+        });
+        set(&mut self.auth.start, start);
+        section.finish(document);
+
+        let mut section = root.section(document, "detect");
+        set(
+            &mut self.detect.rules,
+            section.texts(document, "rules", ABSOLUTE, path),
+        );
+        set(
+            &mut self.detect.exceptions,
+            section.text(document, "exceptions", ABSOLUTE, path),
+        );
+        set(
+            &mut self.detect.groups,
+            section
+                .number(document, "groups", 100..=10_000_000)
+                .and_then(size),
+        );
+        section.finish(document);
+
+        let mut section = root.section(document, "respond");
+        let mode = section.text(document, "mode", r#""monitor" or "enforce""#, |text| match text {
+            "monitor" => Ok(Mode::Monitor),
+            "enforce" => Ok(Mode::Enforce),
+            _ => Err(String::new()),
+        });
+        set(&mut self.respond.mode, mode);
+        let network = |text: &str| {
+            text.parse()
+                .map_err(|error: picket_common::action::NetworkError| error.to_string())
+        };
+        set(
+            &mut self.respond.protect,
+            section.texts(document, "protect", "an address or network", network),
+        );
+        set(
+            &mut self.respond.block,
+            section.text(document, "block", SPAN, span),
+        );
+        set(
+            &mut self.respond.longest_block,
+            section.text(document, "longest_block", SPAN, span),
+        );
+        set(
+            &mut self.respond.max_blocks,
+            section
+                .number(document, "max_blocks", 1..=1_000_000)
+                .and_then(size),
+        );
+        section.finish(document);
+
+        let mut section = root.section(document, "spool");
+        set(
+            &mut self.spool.directory,
+            section.text(document, "directory", ABSOLUTE, path),
+        );
+        set(
+            &mut self.spool.quota,
+            section.text(
+                document,
+                "quota",
+                r#"a size such as "256MiB", at least 1MiB"#,
+                quota,
+            ),
+        );
+        section.finish(document);
+
+        root.finish(document);
+    }
+
+    /// What no single value is wrong in, but two together are; said of the settings as a whole.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.respond.longest_block < self.respond.block {
+            found.push("respond.longest_block must not be shorter than respond.block".to_owned());
+        }
+        if self.auth.files.is_empty() && self.auth.journal == Journal::No {
+            found
+                .push("auth.files is empty and auth.journal is \"no\": there is nothing to watch".to_owned());
+        }
+        found
+    }
+}
+
+const ABSOLUTE: &str = "a path from the root, such as \"/var/log/auth.log\"";
+const SPAN: &str = r#"a time such as "10m", "2h" or "7d", from one second to 365 days"#;
+
+fn set<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() && !text.contains('\0') {
+        Ok(path)
+    } else {
+        Err(String::new())
+    }
+}
+
+fn size(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let (number, unit) = quantity(text)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(format!("'{}' is no unit", unit.escape_debug())),
+    };
+    let seconds = number
+        .checked_mul(seconds)
+        .filter(|seconds| (1..=365 * 86_400).contains(seconds));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "out of bounds".to_owned())
+}
+
+fn quota(text: &str) -> Result<u64, String> {
+    let (number, unit) = quantity(text)?;
+    let bytes = match unit {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => {
+            return Err(format!(
+                "'{}' is no unit; use KiB, MiB or GiB",
+                unit.escape_debug()
+            ));
+        }
+    };
+    number
+        .checked_mul(bytes)
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| "out of bounds".to_owned())
+}
+
+fn quantity(text: &str) -> Result<(u64, &str), String> {
+    let end = text
+        .find(|byte: char| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Ok((
+        number
+            .parse()
+            .map_err(|_| "a number must come first".to_owned())?,
+        unit.trim_start(),
+    ))
+}
