@@ -3,18 +3,29 @@
 set -euo pipefail
 
 missing=()
-need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
 need cc gcc
-need cmake cmake
 need make make
+# The laboratory: a real sshd and rsyslogd in network namespaces, and a client that can be told a password.
 need ip iproute2
-need nft nftables
+need unshare util-linux
+need sshd openssh-server
+need ssh openssh-client
+need sshpass sshpass
+need rsyslogd rsyslog
+need openssl openssl
 if [ ${#missing[@]} -gt 0 ]; then
-  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
   echo "installing: ${missing[*]}"
   $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # Servers that a package starts by itself are none of ours: the tests run their own.
+  $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 for tool in cargo-nextest cargo-deny cargo-machete; do
-  command -v "$tool" >/dev/null || { echo "installing: $tool"; cargo install --locked --quiet "$tool"; }
+  command -v "$tool" >/dev/null || {
+    echo "installing: $tool"
+    cargo install --locked --quiet "$tool"
+  }
 done

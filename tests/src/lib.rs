@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod attack_log;
+pub mod laboratory;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,314 @@
+//! A host with a real sshd and a real rsyslogd, and an attacker beside it, in network namespaces of their own.
+//!
+//! The host's processes see their own `/dev/log`, accounts and processes; nothing of the machine is changed, and all ends
+//! with the value. Addresses are those that RFC 5737 and RFC 3849 keep for documentation.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// The host's addresses.
+pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
+/// The attacker's addresses.
+pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
+/// The one account that can log in by password, and its password.
+pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
+
+/// How long anything in the laboratory may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub struct Laboratory {
+    folder: tempfile::TempDir,
+    host: String,
+    attacker: String,
+    running: Option<Child>,
+}
+
+impl Laboratory {
+    /// Why this machine cannot run one; `None` when it can.
+    pub fn missing() -> Option<String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Some("needs root for network namespaces".to_owned());
+        }
+        [
+            "ip",
+            "unshare",
+            "/usr/sbin/sshd",
+            "rsyslogd",
+            "ssh",
+            "sshpass",
+            "ssh-keygen",
+            "openssl",
+            "tail",
+        ]
+        .into_iter()
+        .find(|tool| {
+            Command::new("sh")
+                .args(["-c", "command -v \"$0\"", tool])
+                .output()
+                .is_ok_and(|found| !found.status.success())
+        })
+        .map(|tool| format!("needs {tool}"))
+    }
+
+    /// Builds the network, starts the host, and waits until its sshd listens.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("picket-lab-")
+            .tempdir()
+            .expect("a folder");
+        let tag = std::process::id();
+        let mut lab = Self {
+            folder,
+            host: format!("pk{tag}h"),
+            attacker: format!("pk{tag}a"),
+            running: None,
+        };
+        for name in [&lab.host, &lab.attacker] {
+            ip(&["netns", "add", name]);
+            ip(&["-n", name, "link", "set", "lo", "up"]);
+        }
+        ip(&[
+            "link",
+            "add",
+            "eth0",
+            "netns",
+            &lab.host,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            &lab.attacker,
+        ]);
+        for (name, addresses) in [(&lab.host, HOST), (&lab.attacker, ATTACKER)] {
+            ip(&[
+                "-n",
+                name,
+                "addr",
+                "add",
+                &format!("{}/24", addresses[0]),
+                "dev",
+                "eth0",
+            ]);
+            ip(&[
+                "-n",
+                name,
+                "addr",
+                "add",
+                &format!("{}/64", addresses[1]),
+                "dev",
+                "eth0",
+                "nodad",
+            ]);
+            ip(&["-n", name, "link", "set", "eth0", "up"]);
+        }
+        lab.write_files();
+        let script = lab.path("host.sh");
+        let host = Command::new("ip")
+            .args([
+                "netns",
+                "exec",
+                &lab.host,
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+            ])
+            .args(["sh", "-eu"])
+            .arg(script)
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(lab.path("console")).expect("a console"))
+            .stderr(fs::File::create(lab.path("errors")).expect("a console"))
+            .spawn();
+        lab.running = Some(host.expect("the host starts"));
+        lab.wait_for("Server listening on 198.51.100.1 port 22.", 1);
+        lab.wait_for("Server listening on 2001:db8::1 port 22.", 1);
+        lab
+    }
+
+    /// The log as rsyslog writes it: ISO 8601 with microseconds, or as RFC 3164 when `traditional`.
+    pub fn log(&self, traditional: bool) -> PathBuf {
+        self.path(if traditional {
+            "traditional.log"
+        } else {
+            "auth.log"
+        })
+    }
+
+    /// One login over SSH from the attacker's side, with one password.
+    pub fn login(&self, host: &str, user: &str, password: &str) -> Output {
+        Command::new("ip")
+            .args([
+                "netns",
+                "exec",
+                &self.attacker,
+                "sshpass",
+                "-p",
+                password,
+                "ssh",
+                "-F",
+                "none",
+                "-l",
+                user,
+            ])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "ConnectTimeout=5",
+            ])
+            .args([
+                "-o",
+                "PreferredAuthentications=password",
+                "-o",
+                "NumberOfPasswordPrompts=1",
+                host,
+                "true",
+            ])
+            .stdin(Stdio::null())
+            .output()
+            .expect("ssh starts")
+    }
+
+    /// Waits until `count` lines of the log hold `text`, and gives them.
+    pub fn wait_for(&self, text: &str, count: usize) -> Vec<String> {
+        let log = self.log(false);
+        let mut tail = Command::new("tail")
+            .args(["--lines=+1", "--follow=name", "--retry", "--quiet"])
+            .arg(&log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("tail starts");
+        let lines = BufReader::new(tail.stdout.take().expect("a pipe"));
+        let (send, receive) = mpsc::channel();
+        std::thread::spawn(move || {
+            lines
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| send.send(line))
+        });
+        let mut found = Vec::new();
+        let mut seen = Vec::new();
+        while found.len() < count {
+            match receive.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => found.push(line),
+                Ok(line) => seen.push(line),
+                Err(_) => break,
+            }
+        }
+        end(&mut tail);
+        let errors = fs::read_to_string(self.path("errors")).unwrap_or_default();
+        assert!(
+            found.len() >= count,
+            "no {count} lines with '{text}' in:\n{}\n{found:?}\n{errors}",
+            seen.join("\n")
+        );
+        found
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write_files(&self) {
+        let here = self.folder.path();
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(self.path("key")));
+        let hash = run(Command::new("openssl").args(["passwd", "-6", ACCOUNT.1]));
+        let (name, hash) = (
+            ACCOUNT.0,
+            String::from_utf8(hash.stdout).expect("a hash is ASCII"),
+        );
+        let account = |file: &str, line: String| {
+            let own = fs::read_to_string(Path::new("/etc").join(file)).expect("an account file");
+            fs::write(self.path(file), format!("{own}{line}\n")).expect("a copy");
+        };
+        account("passwd", format!("{name}:x:4242:4242::/:/bin/sh"));
+        account("group", format!("{name}:x:4242:"));
+        account("shadow", format!("{name}:{}:20000::::::", hash.trim()));
+        fs::write(
+            self.path("rsyslog.conf"),
+            format!(
+                "module(load=\"imuxsock\" SysSock.Name=\"/dev/log\")\n\
+                 *.* action(type=\"omfile\" file=\"{0}/auth.log\" template=\"RSYSLOG_FileFormat\")\n\
+                 *.* action(type=\"omfile\" file=\"{0}/traditional.log\" template=\"RSYSLOG_TraditionalFileFormat\")\n",
+                here.display()
+            ),
+        )
+        .expect("a file");
+        fs::write(
+            self.path("sshd.conf"),
+            format!(
+                "HostKey {}/key\nListenAddress {}\nListenAddress {}\nUsePAM yes\nPermitRootLogin yes\nUseDNS no\n\
+                 PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPidFile none\nMaxStartups 100\n\
+                 LogLevel VERBOSE\n",
+                here.display(),
+                HOST[0],
+                HOST[1]
+            ),
+        )
+        .expect("a file");
+        // rsyslogd goes to the background once its socket is there: only then may sshd say that it listens.
+        // The host's own /dev is a copy of the few nodes that sshd needs, so that /dev/log is its own.
+        fs::write(
+            self.path("host.sh"),
+            format!(
+                "cd {}\n\
+                 mkdir dev && mount -t tmpfs tmpfs dev\n\
+                 cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/ptmx dev/\n\
+                 mkdir dev/pts dev/shm && mount --bind /dev/pts dev/pts && mount --bind dev /dev\n\
+                 mount -t tmpfs tmpfs /run && mkdir /run/sshd\n\
+                 for file in passwd group shadow; do mount --bind $file /etc/$file; done\n\
+                 rsyslogd -f rsyslog.conf -i /run/rsyslogd.pid\n\
+                 exec /usr/sbin/sshd -D -f sshd.conf\n",
+                here.display()
+            ),
+        )
+        .expect("a file");
+    }
+}
+
+impl Drop for Laboratory {
+    fn drop(&mut self) {
+        if let Some(mut host) = self.running.take() {
+            end(&mut host);
+        }
+        for name in [&self.host, &self.attacker] {
+            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
+            drop(Command::new("ip").args(["netns", "del", name]).status());
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    drop(child.kill());
+    drop(child.wait());
+}
+
+fn ip(arguments: &[&str]) {
+    run(Command::new("ip").args(arguments));
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
