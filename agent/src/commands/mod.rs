@@ -3,6 +3,7 @@
 mod auth_log;
 mod check;
 mod parse;
+mod replay;
 
 use clap::Parser;
 use std::io::{self, Write as _};
@@ -17,6 +18,9 @@ pub enum Command {
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
+    /// Judge an old log by today's rules, on the log's own time.
+    #[command(subcommand)]
+    Replay(replay::Replay),
 }
 
 impl Command {
@@ -25,6 +29,7 @@ impl Command {
         let done = match self {
             Self::Check(check) => check.run(),
             Self::Parse(parse) => parse.run(),
+            Self::Replay(replay) => replay.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -50,4 +55,6 @@ enum Failure {
     Some(usize),
     #[error("the configuration has mistakes: {0}")]
     Config(usize),
+    #[error("no rule could be loaded; name folders of Sigma rules with --rules DIR")]
+    NoRules,
 }

@@ -1,0 +1,112 @@
+//! An event's fields under the names that rules use, without JSON on the way.
+
+use picket_common::event::{AuthEvent, Event, Payload};
+use rsigma_eval::event::{Event as Fields, EventValue};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// Every field that a rule can name, as [`picket_common::ecs`] writes it.
+const NAMES: &[&str] = &[
+    "event.action",
+    "event.outcome",
+    "event.reason",
+    "process.name",
+    "process.pid",
+    "process.tty.name",
+    "process.command_line",
+    "service.name",
+    "host.hostname",
+    "user.name",
+    "user.target.name",
+    "group.name",
+    "source.ip",
+    "source.port",
+    "source.domain",
+    "picket.auth.method",
+    "picket.auth.key",
+];
+
+/// Whether events have a field of that name.
+pub(super) fn is_known(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
+/// The value of a field as text; `None` when the event does not have it.
+pub(super) fn text<'a>(event: &'a Event, name: &str) -> Option<Cow<'a, str>> {
+    match &event.payload {
+        Payload::Auth(auth) => auth_text(auth, name),
+    }
+}
+
+fn auth_text<'a>(auth: &'a AuthEvent, name: &str) -> Option<Cow<'a, str>> {
+    let borrowed = |text: &'a str| Some(Cow::Borrowed(text));
+    match name {
+        "event.action" => borrowed(auth.action.as_str()),
+        "event.outcome" => borrowed(auth.outcome.as_str()),
+        "event.reason" => auth.reason.as_deref().map(Cow::Borrowed),
+        "process.name" => borrowed(&auth.program),
+        "process.pid" => auth.pid.map(|pid| Cow::Owned(pid.to_string())),
+        "process.tty.name" => auth.tty.as_deref().map(Cow::Borrowed),
+        "process.command_line" => auth.command.as_deref().map(Cow::Borrowed),
+        "service.name" => auth.service.as_deref().map(Cow::Borrowed),
+        "host.hostname" => auth.host.as_deref().map(Cow::Borrowed),
+        "user.name" => auth.user.as_deref().map(Cow::Borrowed),
+        "user.target.name" => auth.target_user.as_deref().map(Cow::Borrowed),
+        "group.name" => auth.group.as_deref().map(Cow::Borrowed),
+        "source.ip" => auth.source.map(|peer| Cow::Owned(peer.ip.to_string())),
+        "source.port" => auth
+            .source
+            .and_then(|peer| peer.port)
+            .map(|port| Cow::Owned(port.to_string())),
+        "source.domain" => auth.source_domain.as_deref().map(Cow::Borrowed),
+        "picket.auth.method" => auth.method.map(|method| Cow::Borrowed(method.as_str())),
+        "picket.auth.key" => auth.key.as_deref().map(Cow::Borrowed),
+        _ => None,
+    }
+}
+
+/// An authentication event as the rules see it.
+pub(super) struct View<'a>(pub(super) &'a AuthEvent);
+
+impl Fields for View<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        auth_text(self.0, path).map(EventValue::Str)
+    }
+
+    fn any_string_value(&self, matches: &dyn Fn(&str) -> bool) -> bool {
+        NAMES
+            .iter()
+            .any(|name| auth_text(self.0, name).is_some_and(|text| matches(&text)))
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        NAMES.iter().filter_map(|name| auth_text(self.0, name)).collect()
+    }
+
+    fn to_json(&self) -> Value {
+        picket_common::ecs::auth(self.0, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use picket_common::event::{AuthAction, AuthMethod, Outcome, Peer};
+
+    #[test]
+    fn rules_and_json_know_the_same_fields() {
+        let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, "sshd");
+        let text = || Some("x".into());
+        (auth.pid, auth.tty, auth.command, auth.service, auth.host) =
+            (Some(1), text(), text(), text(), text());
+        (auth.user, auth.target_user, auth.group, auth.source_domain) = (text(), text(), text(), text());
+        (auth.key, auth.reason, auth.method) = (text(), text(), Some(AuthMethod::Password));
+        auth.source = Some(Peer::new("2001:db8::1".parse().unwrap(), Some(22)));
+        let json = View(&auth).to_json();
+        for name in NAMES {
+            let value = name.split('.').fold(&json, |value, part| &value[part]);
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert_eq!(auth_text(&auth, name).as_deref(), Some(value.as_str()), "{name}");
+        }
+    }
+}

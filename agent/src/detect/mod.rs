@@ -1,0 +1,31 @@
+//! Judging events: rules in, events in, findings out.
+//!
+//! A detector does no input or output and never looks at the clock: time is the event's own, so the same events give the
+//! same findings, live or in a replay of a log of last year.
+
+mod fields;
+mod rule_files;
+mod rules;
+mod sigma;
+mod signature;
+mod threshold;
+
+pub use rule_files::{Problem, read_folder};
+pub use sigma::Sigma;
+pub use threshold::Counters;
+
+use picket_common::event::Event;
+use picket_common::finding::Finding;
+
+/// Something that judges events.
+pub trait Detector {
+    /// Its name in settings, counters and logs.
+    fn name(&self) -> &'static str;
+
+    /// What it does, for an operator.
+    fn describe(&self) -> &'static str;
+
+    /// Looks at one event and adds what it finds. Events come in the order in which they were read; their times may step
+    /// backwards.
+    fn inspect(&mut self, event: &Event, findings: &mut Vec<Finding>);
+}

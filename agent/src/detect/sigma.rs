@@ -1,0 +1,232 @@
+//! Sigma: rules about single events, and correlations that count them.
+
+use super::Detector;
+use super::fields::{self, View};
+use super::rule_files::Problem;
+use super::rules::{self, Correlation, Meta, Single};
+use super::signature::{self, Verdict};
+use super::threshold::{Counters, Hit, Kind, Table};
+use compact_str::CompactString;
+use picket_common::event::{Event, Payload};
+use picket_common::finding::Finding;
+use picket_common::ids::RecordId;
+use rsigma_eval::compiler::eval_condition;
+use std::path::PathBuf;
+
+/// All loaded rules and the state of those that count.
+pub struct Sigma {
+    singles: Vec<Single>,
+    correlations: Vec<Correlation>,
+    /// For each signature, the rules that it does not rule out.
+    candidates: Vec<Vec<usize>>,
+    table: Table,
+}
+
+impl Sigma {
+    /// Loads rules from texts, each with the file that it came from. `groups` bounds the state of all that count.
+    pub fn load(files: &[(PathBuf, String)], groups: usize) -> (Self, Vec<Problem>) {
+        let (singles, correlations, problems) = rules::compile(files);
+        let useful = |single: &Single, signature: usize| {
+            single
+                .verdicts
+                .get(signature)
+                .is_some_and(|verdict| *verdict != Verdict::No)
+                && (single.meta.reports || !single.counted_by.is_empty())
+        };
+        let candidates = (0..signature::COUNT)
+            .map(|signature| {
+                (0..singles.len())
+                    .filter(|at| singles.get(*at).is_some_and(|single| useful(single, signature)))
+                    .collect()
+            })
+            .collect();
+        (
+            Self {
+                singles,
+                correlations,
+                candidates,
+                table: Table::new(groups),
+            },
+            problems,
+        )
+    }
+
+    /// How many rules are loaded.
+    pub fn rules(&self) -> usize {
+        self.singles.len() + self.correlations.len()
+    }
+
+    /// How many groups are kept at the moment.
+    pub fn groups(&self) -> usize {
+        self.table.len()
+    }
+
+    /// What the bounded state had to leave out.
+    pub fn counters(&self) -> Counters {
+        self.table.counters
+    }
+}
+
+impl Detector for Sigma {
+    fn name(&self) -> &'static str {
+        "sigma"
+    }
+
+    fn describe(&self) -> &'static str {
+        "judges events by Sigma rules, and counts them by Sigma correlations"
+    }
+
+    fn inspect(&mut self, event: &Event, findings: &mut Vec<Finding>) {
+        let Payload::Auth(auth) = &event.payload;
+        let signature = signature::of(auth);
+        let Some(candidates) = self.candidates.get(signature) else {
+            return;
+        };
+        for at in candidates {
+            let Some(single) = self.singles.get(*at) else {
+                continue;
+            };
+            if single
+                .program
+                .as_ref()
+                .is_some_and(|program| *program != auth.program)
+            {
+                continue;
+            }
+            let asked = || {
+                let view = View(auth);
+                let compiled = &single.compiled;
+                compiled
+                    .conditions
+                    .iter()
+                    .any(|condition| eval_condition(condition, &compiled.detections, &view, &mut Vec::new()))
+            };
+            let matches = match single.verdicts.get(signature) {
+                Some(Verdict::Yes) => true,
+                Some(Verdict::Ask) => asked(),
+                _ => false,
+            };
+            if !matches {
+                continue;
+            }
+            if single.meta.reports {
+                findings.push(finding(&single.meta, event, Vec::new(), None, vec![event.id]));
+            }
+            count(
+                &self.correlations,
+                &mut self.table,
+                &single.counted_by,
+                event,
+                findings,
+            );
+        }
+    }
+}
+
+/// Counts an event in each of the correlations, and what fires in those that count them in turn. Ends, as a correlation
+/// counts only what was there before it.
+fn count(
+    correlations: &[Correlation],
+    table: &mut Table,
+    counted_by: &[(usize, usize)],
+    event: &Event,
+    findings: &mut Vec<Finding>,
+) {
+    for (at, step) in counted_by {
+        let Some(correlation) = correlations.get(*at) else {
+            continue;
+        };
+        let Some(names) = correlation.groups.get(*step) else {
+            continue;
+        };
+        // An event that lacks what is grouped by belongs to no group.
+        let Some(key) = joined(event, names) else { continue };
+        let value = match &correlation.kind {
+            Kind::ValueCount(_, fields) => joined(event, fields),
+            _ => None,
+        };
+        let Payload::Auth(auth) = &event.payload;
+        let times = auth
+            .repeated
+            .and_then(|times| usize::try_from(times).ok())
+            .unwrap_or(1)
+            .max(1);
+        let hit = Hit {
+            time: event.time.as_micros(),
+            event: event.id,
+            step: *step,
+            value: value.as_deref(),
+            times,
+        };
+        let Some(fired) = table.hit(*at, key, &correlation.kind, correlation.span, &hit) else {
+            continue;
+        };
+        if correlation.meta.reports {
+            let group = names
+                .iter()
+                .filter_map(|name| Some((name.clone(), fields::text(event, name)?.into_owned())));
+            findings.push(finding(
+                &correlation.meta,
+                event,
+                group.collect(),
+                Some(fired.count),
+                fired.events,
+            ));
+        }
+        count(correlations, table, &correlation.counted_by, event, findings);
+    }
+}
+
+/// The fields' values as one text.
+fn joined(event: &Event, names: &[String]) -> Option<CompactString> {
+    let mut key = CompactString::const_new("");
+    for (index, name) in names.iter().enumerate() {
+        let value = fields::text(event, name)?;
+        if index > 0 {
+            // Framed by length, so that no value can reach into the next.
+            key.push_str(&compact_str::format_compact!("\u{1f}{}\u{1f}", key.len()));
+        }
+        key.push_str(&value);
+    }
+    Some(key)
+}
+
+fn finding(
+    meta: &Meta,
+    event: &Event,
+    group: Vec<(String, String)>,
+    count: Option<usize>,
+    events: Vec<RecordId>,
+) -> Finding {
+    let Payload::Auth(auth) = &event.payload;
+    let mut summary = meta.rule.title.clone();
+    if let Some(count) = count {
+        summary.push_str(&format!(", {count} times"));
+    }
+    let about = auth.source.map(|peer| ("from", peer.ip.to_string()));
+    let user = auth
+        .user
+        .as_ref()
+        .or(auth.target_user.as_ref())
+        .map(|user| ("user", user.escape_debug().to_string()));
+    for (word, value) in about.into_iter().chain(user) {
+        summary.push_str(&format!(" {word} {value}"));
+    }
+    Finding {
+        id: RecordId::derived(
+            event.time,
+            &[meta.rule.id.as_bytes(), event.id.to_string().as_bytes()],
+        ),
+        time: event.time,
+        detected: event.observed,
+        rule: meta.rule.clone(),
+        severity: meta.severity,
+        summary,
+        group,
+        count: count.map(|count| count as u64),
+        source: auth.source.map(|peer| peer.ip),
+        user: auth.user.as_deref().map(str::to_owned),
+        events,
+        suggests: meta.suggests.clone(),
+    }
+}
