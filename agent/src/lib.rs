@@ -3,4 +3,6 @@
 pub mod commands;
 pub mod config;
 pub mod detect;
+pub mod observation;
 pub mod parse;
+pub mod queue;

@@ -11,3 +11,4 @@ pub mod ids;
 pub mod ndjson;
 pub mod record;
 pub mod time;
+pub mod wire;
