@@ -6,3 +6,4 @@ pub mod detect;
 pub mod observation;
 pub mod parse;
 pub mod queue;
+pub mod spool;

@@ -51,6 +51,16 @@ pub enum Lane {
     Events,
 }
 
+impl Lane {
+    /// The name in paths.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Findings => "findings",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// An action and what became of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Outcome {
