@@ -6,4 +6,5 @@ pub mod detect;
 pub mod observation;
 pub mod parse;
 pub mod queue;
+pub mod send;
 pub mod spool;

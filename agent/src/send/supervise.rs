@@ -1,0 +1,218 @@
+//! The agent's side of the courier: it is started, heard, and started again when it ends.
+
+use super::backoff::Backoff;
+use super::identity::{Identity, IdentityError};
+use super::protocol::{Down, Progress, Up};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How the courier is started.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    /// The folder of the spool.
+    pub spool: PathBuf,
+    /// The file of the identity.
+    pub identity: PathBuf,
+    /// The user and group to run it as; `None` is the agent's own.
+    pub user: Option<(u32, u32)>,
+}
+
+/// The hand that other threads have on the courier.
+#[derive(Debug, Default)]
+pub struct Watch {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    socket: Option<UnixStream>,
+    stopping: bool,
+    nudged: bool,
+}
+
+impl Watch {
+    /// Tells the courier that there is something new in the spool.
+    pub fn spooled(&self) {
+        if let Some(socket) = &self.state().socket {
+            // A full socket holds enough of these already.
+            drop((&*socket).write(b"\"spooled\"\n"));
+        }
+    }
+
+    /// Ends the wait for an identity or for the next try.
+    pub fn nudge(&self) {
+        self.state().nudged = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends the courier and its supervision.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        if let Some(socket) = &state.socket {
+            // It may have ended by itself.
+            drop(socket.shutdown(Shutdown::Both));
+        }
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a nudge, or for at most `span`. Whether to go on.
+    fn wait(&self, span: Option<Duration>) -> bool {
+        let quiet = |state: &mut State| !state.stopping && !state.nudged;
+        let mut state = match span {
+            None => self
+                .changed
+                .wait_while(self.state(), quiet)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(span) => {
+                self.changed
+                    .wait_timeout_while(self.state(), span, quiet)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+        state.nudged = false;
+        !state.stopping
+    }
+}
+
+impl Supervisor {
+    /// Keeps a courier running until `watch` is stopped. What it says goes to `said`; `progress` tells where it goes on.
+    pub fn run(&self, watch: &Watch, progress: impl Fn() -> Progress, said: impl Fn(Up)) {
+        let mut backoff = Backoff::default();
+        let mut last_trouble = String::new();
+        while !watch.state().stopping {
+            let identity = match Identity::read(&self.identity) {
+                Ok(identity) => identity,
+                Err(error) => {
+                    let reason = error.to_string();
+                    if reason != last_trouble {
+                        said(Up::Trouble {
+                            reason: reason.clone(),
+                        });
+                        last_trouble = reason;
+                    }
+                    // Enrolling nudges; a broken file is looked at again in a while.
+                    let span = (!matches!(error, IdentityError::Missing)).then(|| backoff.after_failure());
+                    watch.wait(span);
+                    continue;
+                }
+            };
+            last_trouble.clear();
+            let mut heard = false;
+            let ended = self.once(watch, identity, progress(), |up| {
+                heard |= matches!(up, Up::Acknowledged { .. });
+                self.keep(&up);
+                said(up);
+            });
+            if heard {
+                backoff.reset();
+            }
+            let reason = match ended {
+                Ok(status) => format!("the courier ended: {status}"),
+                Err(error) => format!("the courier could not be run: {error}"),
+            };
+            if watch.state().stopping {
+                break;
+            }
+            said(Up::Trouble { reason });
+            watch.wait(Some(backoff.after_failure()));
+        }
+    }
+
+    fn keep(&self, up: &Up) {
+        if let Up::Renewed { identity } = up
+            && let Err(error) = identity.write(&self.identity)
+        {
+            // The courier goes on with the new one; the next start renews the old one again.
+            tracing::warn!("the renewed identity could not be kept: {error}");
+        }
+    }
+
+    fn once(
+        &self,
+        watch: &Watch,
+        identity: Identity,
+        progress: Progress,
+        mut said: impl FnMut(Up),
+    ) -> io::Result<std::process::ExitStatus> {
+        let (own, theirs) = UnixStream::pair()?;
+        let mut child = self.spawn(theirs.into())?;
+        let spoken = self.converse(watch, own, identity, progress, &mut said);
+        watch.state().socket = None;
+        // The socket is closed by now, so the child ends by itself; should it hang, it must not hold up the stop.
+        let status = wait_or_kill(&mut child)?;
+        spoken.map(|()| status)
+    }
+
+    fn spawn(&self, socket: OwnedFd) -> io::Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("courier").arg("--spool").arg(&self.spool);
+        command.env_clear().current_dir("/");
+        command.stdin(Stdio::from(socket)).stdout(Stdio::null());
+        // Signals for the agent are not for the courier, which ends with it.
+        command.process_group(0);
+        if let Some((user, group)) = self.user {
+            command.uid(user).gid(group);
+        }
+        command.spawn()
+    }
+
+    fn converse(
+        &self,
+        watch: &Watch,
+        own: UnixStream,
+        identity: Identity,
+        progress: Progress,
+        said: &mut impl FnMut(Up),
+    ) -> io::Result<()> {
+        let mut start = serde_json::to_vec(&Down::Start { identity, progress })?;
+        start.push(b'\n');
+        (&own).write_all(&start)?;
+        let poke = own.try_clone()?;
+        {
+            let mut state = watch.state();
+            if state.stopping {
+                return Ok(());
+            }
+            state.socket = Some(poke);
+        }
+        for line in BufReader::new(&own).lines() {
+            said(serde_json::from_str(&line?)?);
+        }
+        // A clone of the socket is still in `watch`, so closing ours would not tell the child.
+        drop(own.shutdown(Shutdown::Both));
+        Ok(())
+    }
+}
+
+/// How long a courier may take to end once its socket is closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+fn wait_or_kill(child: &mut Child) -> io::Result<std::process::ExitStatus> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    use std::os::fd::AsFd as _;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // Before Linux 5.3 there is none; then the child is trusted to end.
+    if let Some(Ok(pidfd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(LAST_WORDS).unwrap_or(PollTimeout::ZERO);
+        if poll(&mut fds, patience).is_ok_and(|ready| ready == 0) {
+            child.kill()?;
+        }
+    }
+    child.wait()
+}
