@@ -37,6 +37,11 @@ impl RecordId {
         Self::random(time, random)
     }
 
+    /// Its sixteen bytes; they sort as the ids do.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
     /// The milliseconds since the epoch that the id carries.
     pub fn unix_millis(self) -> u64 {
         let bytes = self.0.as_u128();

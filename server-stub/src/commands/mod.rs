@@ -1,0 +1,82 @@
+//! The subcommands of `picket-collector`, a file each.
+
+mod agents;
+mod findings;
+mod search;
+mod serve;
+mod show;
+mod token;
+
+use clap::{Args, Parser};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Receives what Picket's agents found, keeps it, and shows it.
+#[derive(Parser)]
+#[command(name = "picket-collector", version, about, arg_required_else_help = true)]
+pub enum Command {
+    /// Receive from agents until told to stop.
+    Serve(serve::Serve),
+    /// Make and take back the tokens that let hosts in.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Show the hosts that were let in, or shut one out.
+    Agents(agents::Agents),
+    /// Show findings, and what was done about them.
+    Findings(findings::Findings),
+    /// Look for words in all that was received.
+    Search(search::Search),
+}
+
+/// Where the collector keeps what it has.
+#[derive(Args)]
+pub struct Data {
+    /// The folder of the collector's data.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/picket-collector")]
+    data: PathBuf,
+}
+
+impl Data {
+    fn records(&self) -> PathBuf {
+        self.data.join("records")
+    }
+}
+
+impl Command {
+    /// Runs it and gives the exit status: 0 when all went well, 1 when it failed.
+    pub fn run(self) -> ExitCode {
+        let done = match self {
+            Self::Serve(serve) => serve.run(),
+            Self::Token(token) => token.run(),
+            Self::Agents(agents) => agents.run(),
+            Self::Findings(findings) => findings.run(),
+            Self::Search(search) => search.run(),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever reads our output has seen enough.
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(failure) => {
+                // Nothing is left to tell if standard error is gone too.
+                drop(writeln!(io::stderr(), "picket-collector: {failure}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Why a command gave up.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    #[error(transparent)]
+    Serve(#[from] crate::receive::ServeError),
+    #[error(transparent)]
+    Authority(#[from] crate::authority::AuthorityError),
+    #[error(transparent)]
+    Registry(#[from] crate::registry::RegistryError),
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+}

@@ -1,0 +1,7 @@
+//! Receiving: connections, requests, batches.
+
+mod batch;
+mod request;
+mod server;
+
+pub use server::{ServeError, Server};

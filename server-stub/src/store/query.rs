@@ -1,0 +1,125 @@
+//! Reading what is kept, also while it grows.
+
+use super::StoreError;
+use picket_common::record::Record;
+use picket_common::time::Timestamp;
+use rusqlite::{Connection, OpenFlags, params};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One record as it is kept.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Who sent it.
+    pub agent: String,
+    /// When it was committed.
+    pub received: Timestamp,
+    /// The record.
+    pub record: Record,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// Everything that is no event.
+    Findings,
+    /// Records that are no events with these words (FTS5's query language).
+    Words(String),
+    /// Records of any kind whose text holds this.
+    Text(String),
+}
+
+/// A place in the store: it gives each record once, in the order in which they arrived, day by day.
+pub struct Query {
+    folder: PathBuf,
+    filter: Filter,
+    after: BTreeMap<PathBuf, i64>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(flatten)]
+    record: Record,
+}
+
+impl Query {
+    /// A query over all days in `folder`.
+    pub fn new(folder: &Path, filter: Filter) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            filter,
+            after: BTreeMap::new(),
+        }
+    }
+
+    /// What has arrived since this was last asked.
+    pub fn more(&mut self, mut give: impl FnMut(Row)) -> Result<(), StoreError> {
+        for path in days(&self.folder)? {
+            let after = self.after.get(&path).copied().unwrap_or(0);
+            let last = self.day(&path, after, &mut give).map_err(|error| match error {
+                rusqlite::Error::SqliteFailure(_, Some(reason))
+                    if matches!(self.filter, Filter::Words(_)) =>
+                {
+                    StoreError::Search(reason)
+                }
+                error => StoreError::Day {
+                    path: path.clone(),
+                    error,
+                },
+            })?;
+            self.after.insert(path, last);
+        }
+        Ok(())
+    }
+
+    fn day(&self, path: &Path, after: i64, give: &mut impl FnMut(Row)) -> rusqlite::Result<i64> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(path, flags)?;
+        database.busy_timeout(Duration::from_secs(10))?;
+        let (condition, value) = match &self.filter {
+            Filter::Findings => ("kind <> 0 AND ?2 = ''", String::new()),
+            Filter::Words(words) => (
+                "arrival IN (SELECT rowid FROM words WHERE words MATCH ?2)",
+                words.clone(),
+            ),
+            Filter::Text(text) => ("instr(body, ?2) > 0", text.clone()),
+        };
+        let sql = format!(
+            "SELECT arrival, agent, received, body FROM records WHERE arrival > ?1 AND {condition} ORDER BY arrival"
+        );
+        let mut query = database.prepare(&sql)?;
+        let mut rows = query.query(params![after, value])?;
+        let mut last = after;
+        while let Some(row) = rows.next()? {
+            last = row.get(0)?;
+            let body: String = row.get(3)?;
+            // What was kept was read before; a line that cannot be read now is of a newer collector.
+            if let Ok(Body { record }) = serde_json::from_str(&body) {
+                give(Row {
+                    agent: row.get(1)?,
+                    received: Timestamp::from_micros(row.get(2)?),
+                    record,
+                });
+            }
+        }
+        Ok(last)
+    }
+}
+
+fn days(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let wrong = |error| StoreError::Folder {
+        path: folder.to_owned(),
+        error,
+    };
+    let mut days = Vec::new();
+    for entry in folder.read_dir().map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if path.extension().is_some_and(|extension| extension == "db") {
+            days.push(path);
+        }
+    }
+    days.sort();
+    Ok(days)
+}
