@@ -17,6 +17,8 @@ pub struct Entry {
     pub program: String,
     /// The sender's process id: as the kernel vouches for it, else as it claims.
     pub pid: Option<u32>,
+    /// Who sent it, as the kernel vouches.
+    pub uid: Option<u32>,
     /// The text; bytes that are no UTF-8 are replaced.
     pub message: String,
 }
@@ -37,6 +39,8 @@ struct Raw {
     claimed_pid: Option<Value>,
     #[serde(rename = "_PID")]
     pid: Option<Value>,
+    #[serde(rename = "_UID")]
+    uid: Option<Value>,
     #[serde(rename = "MESSAGE")]
     message: Option<Value>,
 }
@@ -55,6 +59,7 @@ pub fn entry(line: &[u8]) -> Option<Entry> {
         host: raw.host.as_ref().and_then(text),
         program: raw.identifier.as_ref().or(raw.command.as_ref()).and_then(text)?,
         pid,
+        uid: raw.uid.as_ref().and_then(text).and_then(|uid| uid.parse().ok()),
         message: raw.message.as_ref().and_then(text)?,
         cursor: raw.cursor,
     })

@@ -1,0 +1,111 @@
+//! From what a sensor saw to what happened.
+
+use crate::observation::{Body, Observation};
+use crate::parse::stamp::Calendar;
+use crate::parse::{auth, journal_json, syslog};
+use jiff::tz::TimeZone;
+use picket_common::event::{AuthEvent, Event, Payload};
+use picket_common::ids::RecordId;
+use picket_common::time::Timestamp;
+
+/// Makes events; remembers what helps to read times.
+pub struct Enricher {
+    calendar: Calendar,
+}
+
+impl Enricher {
+    /// `zone` is that of log lines that name none.
+    pub fn new(zone: TimeZone, now: Timestamp) -> Self {
+        Self {
+            calendar: Calendar::new(zone, now),
+        }
+    }
+
+    /// The event that an observation tells of, if any.
+    pub fn enrich(&mut self, seen: &Observation) -> Option<Event> {
+        let (time, payload) = match &seen.body {
+            Body::Line(line) => self.line(line, seen.observed)?,
+            Body::JournalEntry(entry) => journal(entry)?,
+        };
+        // A line without a time of its own happened when it was seen.
+        let time = time.unwrap_or(seen.observed);
+        let origin = &seen.origin;
+        Some(Event {
+            id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
+            time,
+            observed: seen.observed,
+            payload: Payload::Auth(payload),
+        })
+    }
+
+    fn line(&mut self, line: &[u8], observed: Timestamp) -> Option<(Option<Timestamp>, AuthEvent)> {
+        let text = String::from_utf8_lossy(line);
+        let frame = syslog::frame(&text)?;
+        let event = auth::event(&frame)?;
+        self.calendar.advance(observed);
+        let time = frame.stamp.and_then(|stamp| self.calendar.resolve(stamp));
+        Some((time, event))
+    }
+}
+
+/// Anybody on the host can write to the journal under the name of sshd, but not as root. An address that somebody may be
+/// blocked for counts only when root vouches for it.
+fn journal(line: &[u8]) -> Option<(Option<Timestamp>, AuthEvent)> {
+    let entry = journal_json::entry(line)?;
+    let mut event = auth::message(&entry.program, &entry.message)?;
+    if event.source.is_some() && entry.uid.is_some_and(|uid| uid != 0) {
+        return None;
+    }
+    event.pid = entry.pid;
+    event.host = entry.host.map(Into::into);
+    Some((Some(entry.time), event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::{Cursor, Origin};
+
+    fn seen(body: Body) -> Observation {
+        Observation {
+            origin: Origin {
+                source: "test".into(),
+                position: b"1".to_vec(),
+                cursor: Cursor::Number { number: 1 },
+            },
+            observed: Timestamp::from_micros(1_700_000_000_000_000),
+            again: false,
+            body,
+        }
+    }
+
+    fn entry(uid: &str) -> Observation {
+        seen(Body::JournalEntry(
+            format!(
+                r#"{{"__CURSOR":"a","__REALTIME_TIMESTAMP":"1700000000000000","_UID":"{uid}","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"Failed password for root from 198.51.100.9 port 22 ssh2"}}"#
+            )
+            .into_bytes(),
+        ))
+    }
+
+    #[test]
+    fn only_root_can_say_in_the_journal_that_an_address_failed() {
+        let mut enricher = Enricher::new(TimeZone::UTC, Timestamp::from_micros(0));
+        assert!(enricher.enrich(&entry("0")).is_some());
+        assert!(enricher.enrich(&entry("1000")).is_none());
+    }
+
+    #[test]
+    fn the_same_place_gives_the_same_id_and_a_missing_time_is_that_of_seeing() {
+        let mut enricher = Enricher::new(TimeZone::UTC, Timestamp::from_micros(0));
+        let line = b"2023-11-14T22:13:20.5+00:00 host sshd[7]: Failed password for root from 198.51.100.9 port 22 ssh2";
+        let (one, two) = (
+            enricher.enrich(&seen(Body::Line(line.to_vec()))),
+            enricher.enrich(&seen(Body::Line(line.to_vec()))),
+        );
+        assert!(one.is_some());
+        assert_eq!(one, two);
+        assert_eq!(one.unwrap().time, Timestamp::from_micros(1_700_000_000_500_000));
+        assert_eq!(enricher.enrich(&seen(Body::Line(b"nothing".to_vec()))), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! Seeing: each sensor blocks a thread of its own and puts what it sees into a queue.
+
+mod auth_file;
+mod auth_journal;
+mod tail;
+mod watch;
+
+pub use auth_file::AuthFile;
+pub use auth_journal::AuthJournal;
+
+use crate::observation::Observation;
+use crate::queue::{Closed, Sender};
+use crate::sys::Stop;
+use std::fmt;
+use std::io;
+
+/// Something that sees.
+pub trait Sensor: Send {
+    /// Its name in settings, counters and logs.
+    fn name(&self) -> &'static str;
+
+    /// What it watches, for an operator.
+    fn describe(&self) -> String;
+
+    /// Sees until `stop` is raised or nobody reads the queue any more. An error ends it; whoever started it starts it again,
+    /// and it goes on where it was.
+    fn run(&mut self, queue: &Sender<Observation>, stop: &Stop) -> Result<(), SenseError>;
+}
+
+/// Why a sensor gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum SenseError {
+    /// The operating system says no.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+    /// A program that does the seeing ended.
+    #[error("{0} ended: {1}")]
+    Ended(&'static str, String),
+}
+
+/// What an operator should know of a sensor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// Something is not as it should be; the sensor goes on.
+    Warning(String),
+    /// Something was not seen.
+    Lost {
+        /// Which source.
+        place: String,
+        /// How many items, as far as that is known.
+        lost: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Warning(text) => f.write_str(text),
+            Self::Lost { place, lost, reason } => write!(f, "{place}: lost {lost}: {reason}"),
+        }
+    }
+}
+
+/// How a sensor's work ended early.
+enum Broken {
+    /// Nobody reads the queue: the agent is ending.
+    Closed,
+    /// The source.
+    Source(io::Error),
+}
+
+impl From<Closed> for Broken {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Source(error)
+    }
+}

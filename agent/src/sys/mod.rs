@@ -1,0 +1,5 @@
+//! Thin layers over what the kernel offers.
+
+mod stop;
+
+pub use stop::Stop;

@@ -1,0 +1,46 @@
+//! A flag that threads can wait for beside their own descriptors.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+/// Once raised it stays raised. Its clones are one flag.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<EventFd>);
+
+impl Stop {
+    /// A flag that is not raised.
+    pub fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self(Arc::new(event)))
+    }
+
+    /// Raises it.
+    pub fn raise(&self) {
+        // A counter that is full is raised as well.
+        let _ = self.0.write(1);
+    }
+
+    /// Whether it is raised.
+    pub fn is_raised(&self) -> bool {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits until `other` can be read or has been hung up, or the flag is raised. Whether to go on.
+    pub fn wait_for(&self, other: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut fds = [
+            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+            PollFd::new(other, PollFlags::POLLIN),
+        ];
+        loop {
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) => return Ok(!self.is_raised()),
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
