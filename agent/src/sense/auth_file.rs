@@ -1,6 +1,6 @@
 //! Follows authentication logs that are files, through every kind of rotation.
 
-use super::tail::{Change, LONGEST, Tail};
+use super::tail::{LONGEST, Tail};
 use super::watch::Watch;
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Start;
@@ -129,9 +129,6 @@ impl Log {
         }
         self.rotated.retain(|tail| !tail.is_removed());
         if let Some(tail) = &mut self.current {
-            if tail.check()? == Change::Truncated {
-                tracing::info!("{}: begins anew", self.path.display());
-            }
             read(tail, buffer, &self.source, queue, notices)?;
             if tail.is_at(&self.path) {
                 return Ok(());

@@ -31,7 +31,7 @@ pub(super) struct Tail {
 
 /// What became of a file since it was last looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Change {
+enum Change {
     /// Nothing, or it grew.
     Grown,
     /// It begins anew.
@@ -55,11 +55,11 @@ impl Tail {
             inode: data.ino(),
             offset: 0,
             covered: 0,
-            fingerprint: 0,
+            fingerprint: hash(&[]),
             passing: false,
             passed: 0,
         };
-        tail.cover()?;
+        tail.check()?;
         Ok(tail)
     }
 
@@ -96,19 +96,24 @@ impl Tail {
         if *covered == 0 {
             return Ok(*inode == self.inode);
         }
-        Ok(self.fingerprint_of(*covered)? == Some(*fingerprint))
+        let first = self.first(*covered)?;
+        Ok(first.len() as u64 == *covered && hash(&first) == *fingerprint)
     }
 
     /// Looks whether the file was cut and written anew; then reading begins at its beginning.
-    pub(super) fn check(&mut self) -> io::Result<Change> {
-        let cut = self.length()? < self.offset;
-        if cut || self.fingerprint_of(self.covered)? != Some(self.fingerprint) {
-            (self.offset, self.covered, self.fingerprint, self.passing) = (0, 0, 0, false);
-            self.cover()?;
-            return Ok(Change::Truncated);
+    fn check(&mut self) -> io::Result<Change> {
+        let length = self.length()?;
+        // Compared and covered by one look: between two the file may become another.
+        let first = self.first(COVERED)?;
+        let known = usize::try_from(self.covered)
+            .ok()
+            .and_then(|covered| first.get(..covered));
+        let cut = length < self.offset || known.is_none_or(|known| hash(known) != self.fingerprint);
+        if cut {
+            (self.offset, self.passing) = (0, false);
         }
-        self.cover()?;
-        Ok(Change::Grown)
+        (self.covered, self.fingerprint) = (first.len() as u64, hash(&first));
+        Ok(if cut { Change::Truncated } else { Change::Grown })
     }
 
     /// The beginning of the first line that starts at most `bytes` before `offset`.
@@ -137,6 +142,13 @@ impl Tail {
         let again = end.is_some();
         while end.is_none_or(|end| self.offset < end) {
             let got = self.file.read_at(buffer, self.offset)?;
+            // Looked at after the bytes were taken: they are those of the file that it was.
+            if self.check()? == Change::Truncated {
+                if again {
+                    return Ok(());
+                }
+                continue;
+            }
             let chunk = buffer.get(..got).unwrap_or_default();
             if chunk.is_empty() {
                 return Ok(());
@@ -221,31 +233,25 @@ impl Tail {
         }
     }
 
-    fn cover(&mut self) -> io::Result<()> {
-        let covered = self.length()?.min(COVERED);
-        if covered > self.covered
-            && let Some(fingerprint) = self.fingerprint_of(covered)?
-        {
-            (self.covered, self.fingerprint) = (covered, fingerprint);
-        }
-        Ok(())
-    }
-
-    fn fingerprint_of(&self, covered: u64) -> io::Result<Option<u64>> {
-        if covered == 0 {
-            return Ok(Some(0));
-        }
-        let mut first = vec![0; usize::try_from(covered.min(COVERED)).unwrap_or(0)];
+    fn first(&self, bytes: u64) -> io::Result<Vec<u8>> {
+        let mut first = vec![0; usize::try_from(bytes.min(COVERED)).unwrap_or(0)];
         let mut got = 0;
         while let Some(rest) = first.get_mut(got..)
             && !rest.is_empty()
         {
             match self.file.read_at(rest, got as u64)? {
-                0 => return Ok(None),
+                0 => break,
                 more => got += more,
             }
         }
-        let digest = Sha256::digest(&first);
-        Ok(digest.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)))
+        first.truncate(got);
+        Ok(first)
     }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let digest = Sha256::digest(bytes);
+    digest
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
