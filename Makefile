@@ -1,5 +1,5 @@
 # `make test` is all that has to hold; `make run` shows it at work. Both install what is missing.
-.PHONY: help test lint bench tools
+.PHONY: help run test lint bench tools
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -17,6 +17,10 @@ lint: tools ## Format, lints, licences, unused dependencies
 test: lint ## Everything that has to hold
 	cargo build --workspace --locked --bins
 	cargo nextest run --workspace --locked
+
+run: tools ## A collector and an agent in monitor mode on this machine's own logs, until Ctrl-C
+	cargo build --release --workspace --locked --bins
+	@packaging/run.sh
 
 bench: tools ## The table of figures; fail2ban, where it is installed, is the peer
 	cargo build --release --workspace --locked --bins

@@ -1,11 +1,14 @@
 //! Picket's agent: sense, enrich, detect, respond, spool, send.
 
+pub mod app;
 pub mod commands;
 pub mod config;
 pub mod detect;
 pub mod enrich;
+pub mod logging;
 pub mod observation;
 pub mod parse;
+pub mod plugs;
 pub mod queue;
 pub mod send;
 pub mod sense;

@@ -10,5 +10,6 @@ pub mod finding;
 pub mod ids;
 pub mod ndjson;
 pub mod record;
+pub mod terminal;
 pub mod time;
 pub mod wire;

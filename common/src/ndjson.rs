@@ -39,7 +39,7 @@ impl Formatter for Plain {
     }
 }
 
-fn steers(character: char) -> bool {
+pub(crate) fn steers(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -2,6 +2,7 @@
 
 pub mod attack_log;
 pub mod laboratory;
+pub mod line;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

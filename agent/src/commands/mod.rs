@@ -2,8 +2,11 @@
 
 mod auth_log;
 mod check;
+mod courier;
+mod enroll;
 mod parse;
 mod replay;
+mod run;
 
 use clap::Parser;
 use std::io::{self, Write as _};
@@ -15,12 +18,19 @@ use std::process::ExitCode;
 pub enum Command {
     /// Check the configuration and name every mistake.
     Check(check::Check),
+    /// Carry the spool to the collector; started by `picket run`.
+    #[command(hide = true)]
+    Courier(courier::Courier),
+    /// Make this host known to a collector.
+    Enroll(enroll::Enroll),
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
     /// Judge an old log by today's rules, on the log's own time.
     #[command(subcommand)]
     Replay(replay::Replay),
+    /// Watch, judge and act until told to stop.
+    Run(run::Run),
 }
 
 impl Command {
@@ -28,8 +38,11 @@ impl Command {
     pub fn run(self) -> ExitCode {
         let done = match self {
             Self::Check(check) => check.run(),
+            Self::Courier(courier) => courier.run(),
+            Self::Enroll(enroll) => enroll.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
+            Self::Run(run) => run.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -55,6 +68,20 @@ enum Failure {
     Some(usize),
     #[error("the configuration has mistakes: {0}")]
     Config(usize),
+    #[error("the courier gave up: {0}")]
+    Courier(#[from] crate::send::CourierError),
+    #[error(transparent)]
+    Token(#[from] crate::send::TokenError),
+    #[error(transparent)]
+    Endpoint(#[from] crate::send::DialError),
+    #[error(transparent)]
+    Enroll(#[from] crate::send::EnrollError),
+    #[error(transparent)]
+    Identity(#[from] crate::send::IdentityError),
+    #[error("this host is enrolled already, as {0}; to do it again, give --again")]
+    Enrolled(String),
+    #[error(transparent)]
+    App(#[from] crate::app::AppError),
     #[error("no rule could be loaded; name folders of Sigma rules with --rules DIR")]
     NoRules,
 }

@@ -9,4 +9,4 @@ mod settings;
 
 pub use document::Problem;
 pub use load::{Loaded, load};
-pub use settings::{Auth, Detect, Journal, Mode, Respond, Settings, Spool, Start};
+pub use settings::{Agent, Auth, Detect, Journal, Mode, Respond, Send, Settings, Spool, Start};

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// All settings, checked. The default is what runs without any file: it watches and never acts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Settings {
+    /// `[agent]`: the agent itself.
+    pub agent: Agent,
     /// `[auth]`: the logs to follow.
     pub auth: Auth,
     /// `[detect]`: the rules to judge by.
@@ -16,6 +18,22 @@ pub struct Settings {
     pub respond: Respond,
     /// `[spool]`: what is kept until the collector has it.
     pub spool: Spool,
+    /// `[send]`: how it gets there.
+    pub send: Send,
+}
+
+/// The agent itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agent {
+    /// The folder of what it must remember: its identity, its ledger.
+    pub state: PathBuf,
+}
+
+/// How records get to the collector.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Send {
+    /// The user that the courier runs as when the agent runs as root.
+    pub user: String,
 }
 
 /// Which authentication logs are followed.
@@ -93,6 +111,22 @@ pub struct Spool {
     pub quota: u64,
 }
 
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            state: "/var/lib/picket".into(),
+        }
+    }
+}
+
+impl Default for Send {
+    fn default() -> Self {
+        Self {
+            user: "picket".to_owned(),
+        }
+    }
+}
+
 impl Default for Auth {
     fn default() -> Self {
         let files = ["/var/log/auth.log", "/var/log/secure"]
@@ -142,6 +176,13 @@ impl Default for Spool {
 impl Settings {
     /// Lays what a document sets over these settings; what it leaves out, or gets wrong, stays as it was.
     pub(super) fn overlay(&mut self, document: &mut Document<'_>, mut root: Section<'_>) {
+        let mut section = root.section(document, "agent");
+        set(
+            &mut self.agent.state,
+            section.text(document, "state", ABSOLUTE, path),
+        );
+        section.finish(document);
+
         let mut section = root.section(document, "auth");
         set(
             &mut self.auth.files,
@@ -231,7 +272,24 @@ impl Settings {
         );
         section.finish(document);
 
+        let mut section = root.section(document, "send");
+        let user = section.text(document, "user", "the name of a user", |text| {
+            let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+            if plain && !text.is_empty() && text.len() <= 64 {
+                Ok(text.to_owned())
+            } else {
+                Err(String::new())
+            }
+        });
+        set(&mut self.send.user, user);
+        section.finish(document);
+
         root.finish(document);
+    }
+
+    /// The file of the agent's identity.
+    pub fn identity(&self) -> PathBuf {
+        self.agent.state.join("identity.json")
     }
 
     /// What no single value is wrong in, but two together are; said of the settings as a whole.

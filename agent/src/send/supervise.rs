@@ -1,8 +1,9 @@
 //! The agent's side of the courier: it is started, heard, and started again when it ends.
 
 use super::backoff::Backoff;
-use super::identity::{Identity, IdentityError};
+use super::identity::Identity;
 use super::protocol::{Down, Progress, Up};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -68,23 +69,14 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a nudge, or for at most `span`. Whether to go on.
-    fn wait(&self, span: Option<Duration>) -> bool {
+    /// Waits for a nudge, or for at most `span`.
+    fn wait(&self, span: Duration) {
         let quiet = |state: &mut State| !state.stopping && !state.nudged;
-        let mut state = match span {
-            None => self
-                .changed
-                .wait_while(self.state(), quiet)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(span) => {
-                self.changed
-                    .wait_timeout_while(self.state(), span, quiet)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(self.state(), span, quiet)
+            .unwrap_or_else(PoisonError::into_inner);
         state.nudged = false;
-        !state.stopping
     }
 }
 
@@ -104,9 +96,7 @@ impl Supervisor {
                         });
                         last_trouble = reason;
                     }
-                    // Enrolling nudges; a broken file is looked at again in a while.
-                    let span = (!matches!(error, IdentityError::Missing)).then(|| backoff.after_failure());
-                    watch.wait(span);
+                    watch.wait(UNENROLLED);
                     continue;
                 }
             };
@@ -128,7 +118,7 @@ impl Supervisor {
                 break;
             }
             said(Up::Trouble { reason });
-            watch.wait(Some(backoff.after_failure()));
+            watch.wait(backoff.after_failure());
         }
     }
 
@@ -158,10 +148,15 @@ impl Supervisor {
     }
 
     fn spawn(&self, socket: OwnedFd) -> io::Result<Child> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("courier").arg("--spool").arg(&self.spool);
+        // Neither the binary nor the spool need lie where the courier's user can walk: the binary is the one that runs, and
+        // the spool's folder comes as an open descriptor.
+        let spool = File::open(&self.spool)?;
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("picket")
+            .args(["courier", "--spool", "/proc/self/fd/1"]);
         command.env_clear().current_dir("/");
-        command.stdin(Stdio::from(socket)).stdout(Stdio::null());
+        command.stdin(Stdio::from(socket)).stdout(Stdio::from(spool));
         // Signals for the agent are not for the courier, which ends with it.
         command.process_group(0);
         if let Some((user, group)) = self.user {
@@ -198,6 +193,8 @@ impl Supervisor {
     }
 }
 
+/// How often a host that is not enrolled looks for its identity, unless it is nudged.
+const UNENROLLED: Duration = Duration::from_secs(5);
 /// How long a courier may take to end once its socket is closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 

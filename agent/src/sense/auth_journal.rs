@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// The name of the source.
-pub(super) const SOURCE: &str = "journal";
+pub const SOURCE: &str = "journal";
 /// A longer entry tells of no login.
 const LONGEST: usize = 1 << 20;
 /// How much before the place where reading goes on is read a second time, so that counting rules know what they knew.

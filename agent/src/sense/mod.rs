@@ -6,7 +6,7 @@ mod tail;
 mod watch;
 
 pub use auth_file::AuthFile;
-pub use auth_journal::AuthJournal;
+pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
 
 use crate::observation::Observation;
 use crate::queue::{Closed, Sender};

@@ -5,6 +5,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Once raised it stays raised. Its clones are one flag.
 #[derive(Clone, Debug)]
@@ -27,6 +28,15 @@ impl Stop {
     pub fn is_raised(&self) -> bool {
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits for at most `span`. Whether it is raised.
+    pub fn wait(&self, span: Duration) -> bool {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let span = PollTimeout::try_from(span).unwrap_or(PollTimeout::MAX);
+        // An interruption only makes the wait shorter.
+        let _ = poll(&mut fds, span);
+        self.is_raised()
     }
 
     /// Waits until `other` can be read or has been hung up, or the flag is raised. Whether to go on.

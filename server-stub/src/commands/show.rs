@@ -6,6 +6,7 @@ use crate::store::Row;
 use picket_common::action::Decision;
 use picket_common::ndjson;
 use picket_common::record::Record;
+use picket_common::terminal::Plain;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -37,22 +38,9 @@ impl Printer {
             }
             ndjson::write(output, &value)?;
         } else {
-            let line = sentence(&row.record);
-            // Text from logs: nothing in it may steer the terminal.
-            let line: String = line.chars().flat_map(visible).collect();
-            writeln!(output, "{host}  {line}")?;
+            writeln!(output, "{host}  {}", Plain(&sentence(&row.record)))?;
         }
         Ok(())
-    }
-}
-
-fn visible(sign: char) -> Vec<char> {
-    let steers = sign.is_control()
-        || matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if steers {
-        sign.escape_default().collect()
-    } else {
-        vec![sign]
     }
 }
 

@@ -78,6 +78,11 @@ impl Query {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Connection::open_with_flags(path, flags)?;
         database.busy_timeout(Duration::from_secs(10))?;
+        // The day has just begun: its file is there, and nothing in it yet.
+        let begun = "SELECT count(*) FROM sqlite_schema WHERE name = 'words'";
+        if database.query_row(begun, [], |row| row.get::<_, u32>(0))? == 0 {
+            return Ok(after);
+        }
         let (condition, value) = match &self.filter {
             Filter::Findings => ("kind <> 0 AND ?2 = ''", String::new()),
             Filter::Words(words) => (

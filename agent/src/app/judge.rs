@@ -1,0 +1,64 @@
+//! The thread that makes events of observations, and findings of events.
+
+use super::keeper::Kept;
+use super::rules::Rules;
+use crate::detect::Detector as _;
+use crate::enrich::Enricher;
+use crate::observation::Observation;
+use crate::queue::Sender;
+use picket_common::finding::Finding;
+use picket_common::record::Record;
+use picket_common::terminal::Plain;
+use picket_common::time::Timestamp;
+use std::io::{self, Write as _};
+use std::sync::mpsc::Receiver;
+
+pub(super) fn judge(rules: &Rules, observed: &Receiver<Observation>, judged: &Sender<Kept>) {
+    let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
+    let (mut sigma, mut findings) = (None, Vec::new());
+    for seen in observed {
+        if let Some(fresh) = rules.take() {
+            sigma = Some(fresh);
+        }
+        let mut kept = Kept {
+            records: Vec::new(),
+            cursor: (!seen.again).then(|| (seen.origin.source.clone(), seen.origin.cursor.clone())),
+        };
+        if let Some(event) = enricher.enrich(&seen) {
+            if let Some(sigma) = &mut sigma {
+                sigma.inspect(&event, &mut findings);
+            }
+            if seen.again {
+                // What it says was said before.
+                findings.clear();
+            } else {
+                kept.records.push(Record::Event(event));
+            }
+            for mut finding in findings.drain(..) {
+                finding.detected = now();
+                show(&finding);
+                kept.records.push(Record::Finding(finding));
+            }
+        }
+        if judged.wait(kept).is_err() {
+            return;
+        }
+    }
+}
+
+fn show(finding: &Finding) {
+    let level = serde_json::json!(finding.severity);
+    let level = level.as_str().unwrap_or_default();
+    let line = writeln!(
+        io::stdout(),
+        "{} {level:<13} {}",
+        finding.time,
+        Plain(&finding.summary)
+    );
+    // Nobody has to look; the finding is on its way to the spool.
+    drop(line);
+}
+
+fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}

@@ -1,0 +1,153 @@
+//! The agent at work: a thread for each stage, joined by queues.
+//!
+//! ```text
+//! sensors ▶ judge (enrich, detect) ▶ keeper (spool) ▶ courier, a process of its own
+//! ```
+
+mod courier;
+mod judge;
+mod keeper;
+mod rules;
+
+use crate::config::Settings;
+use crate::observation::Observation;
+use crate::plugs;
+use crate::queue::{Sender, queue};
+use crate::send::Watch;
+use crate::sense::{Notice, Sensor};
+use crate::spool::{Spool, SpoolError};
+use crate::sys::Stop;
+use keeper::{Keeper, Kept};
+use nix::sys::signal::{SigSet, Signal};
+use rules::Rules;
+use std::io;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How many observations wait to be judged. Logs are their own buffer: a sensor that finds the queue full waits.
+const OBSERVED: usize = 1024;
+/// How many judgements wait to be written.
+const JUDGED: usize = 4096;
+/// How long a sensor that gave up is left alone: doubled up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The operating system says no.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(settings: &Settings) -> Result<(), AppError> {
+    let system = |what| move |error| AppError::System(what, error);
+    // Before any thread is there, so that none of them takes a signal.
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .into_iter()
+        .collect();
+    signals
+        .thread_block()
+        .map_err(|error| AppError::System("signals", error.into()))?;
+    let stop = Stop::new().map_err(system("eventfd"))?;
+    let rules = Arc::new(Rules::load(&settings.detect));
+
+    let (spool, recovery) = Spool::open(&settings.spool.directory, settings.spool.quota)?;
+    for gap in &recovery.gaps {
+        tracing::warn!("{}: lost {}: {}", gap.place, gap.lost, gap.reason);
+    }
+    let user = courier::user(&settings.send.user);
+    if let Some(user) = user {
+        courier::open_to(&settings.spool.directory, user)
+            .map_err(|error| AppError::System("the spool's group", error))?;
+    }
+    let cursors = spool.cursors().clone();
+    let spool = Arc::new(Mutex::new(spool));
+    let watch = Arc::new(Watch::default());
+
+    let (notice, notices) = mpsc::channel();
+    let (judged, to_keep) = queue("judged", JUDGED);
+    let (observed, to_judge) = queue("observed", OBSERVED);
+    let mut threads = Vec::new();
+    let mut sensors = Vec::new();
+    for sensor in plugs::sensors(&settings.auth, &cursors, &notice) {
+        tracing::info!("watching {}", sensor.describe());
+        let (observed, stop) = (observed.clone(), stop.clone());
+        let run = move || supervise(sensor, &observed, &stop);
+        sensors.push(spawn("sensor", run)?);
+    }
+    drop((observed, notice));
+    let judging = {
+        let (rules, judged) = (Arc::clone(&rules), judged.clone());
+        spawn("judge", move || judge::judge(&rules, &to_judge, &judged))?
+    };
+    threads.push(spawn("notices", move || hear(&notices, &judged))?);
+    threads.push({
+        let keeper = Keeper {
+            spool: Arc::clone(&spool),
+            courier: Arc::clone(&watch),
+            stop: stop.clone(),
+        };
+        spawn("keeper", move || keeper.keep(&to_keep))?
+    });
+    let courier = courier::start(settings, user, Arc::clone(&watch), spool)?;
+
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGHUP) => {
+                rules.reload();
+                watch.nudge();
+            }
+            Ok(signal) => {
+                tracing::info!("{signal}: ending");
+                break;
+            }
+            Err(error) => return Err(AppError::System("signals", error.into())),
+        }
+    }
+    // Downstream: each stage ends once nothing can come any more.
+    stop.raise();
+    sensors.into_iter().chain([judging]).chain(threads).for_each(join);
+    watch.stop();
+    join(courier);
+    Ok(())
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, AppError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| AppError::System("a thread", error))
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread panicked; this is a bug");
+    }
+}
+
+/// Starts a sensor again when it gives up.
+fn supervise(mut sensor: Box<dyn Sensor>, queue: &Sender<Observation>, stop: &Stop) {
+    let mut pause = Duration::from_millis(500);
+    while let Err(error) = sensor.run(queue, stop) {
+        tracing::warn!("{}: {error}; it is started again in {pause:?}", sensor.name());
+        if stop.wait(pause) {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn hear(notices: &mpsc::Receiver<Notice>, judged: &Sender<Kept>) {
+    for notice in notices {
+        tracing::warn!("{notice}");
+        if let Notice::Lost { place, lost, reason } = notice {
+            // A closed queue means that the agent is ending.
+            let _ = judged.wait(Kept::lost(place, lost, reason));
+        }
+    }
+}

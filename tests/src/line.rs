@@ -1,0 +1,227 @@
+//! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
+
+use serde_json::Value;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub struct Line {
+    folder: tempfile::TempDir,
+    collector: Option<Child>,
+    address: String,
+    agent: Option<Child>,
+}
+
+impl Line {
+    /// Starts a collector and makes a host known to it; the agent is not started yet.
+    pub fn start(settings: &str) -> Self {
+        // Others may look: the courier runs as another user when the tests run as root.
+        let folder = tempfile::Builder::new()
+            .prefix("picket-line-")
+            .tempdir()
+            .expect("a folder");
+        let mut line = Self {
+            folder,
+            collector: None,
+            address: "127.0.0.1:0".to_owned(),
+            agent: None,
+        };
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
+        let here = line.folder.path().display();
+        let text = format!(
+            "[agent]\nstate = \"{here}/state\"\n[auth]\nfiles = [\"{here}/auth.log\"]\njournal = \"no\"\nstart = \"beginning\"\n\
+             [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
+            rules.display()
+        );
+        fs::write(line.path("picket.toml"), text).expect("a file");
+        line.start_collector();
+        let token = line.collect(&["token", "create"]);
+        fs::write(line.path("token"), token).expect("a file");
+        let enrolled = line.enroll();
+        assert!(
+            enrolled.status.success(),
+            "{}",
+            String::from_utf8_lossy(&enrolled.stderr)
+        );
+        line
+    }
+
+    /// `picket enroll` with the token in the file `token`.
+    pub fn enroll(&self) -> std::process::Output {
+        crate::picket()
+            .args([
+                "enroll",
+                "--collector",
+                &format!("https://{}", self.address),
+                "--token-file",
+            ])
+            .arg(self.path("token"))
+            .arg("--config")
+            .arg(self.path("picket.toml"))
+            .output()
+            .expect("picket starts")
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where the collector listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Appends to the log that the agent watches.
+    pub fn log(&self, text: &str) {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.path("auth.log"))
+            .expect("a log");
+        file.write_all(text.as_bytes()).expect("room");
+    }
+
+    /// Starts the collector, where it was before if it ran before.
+    pub fn start_collector(&mut self) {
+        let mut child = self
+            .collector_command()
+            .args(["serve", "--listen", &self.address, "--data"])
+            .arg(self.path("collector"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the collector starts");
+        let said = first_line(&mut child);
+        self.address = said.rsplit(' ').next().expect("an address").trim().to_owned();
+        self.collector = Some(child);
+    }
+
+    /// Starts the agent and waits until it says that it watches.
+    pub fn start_agent(&mut self) {
+        let errors = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("agent.log"));
+        let child = crate::picket()
+            .arg("run")
+            .arg("--config")
+            .arg(self.path("picket.toml"))
+            .stdout(Stdio::null())
+            .stderr(errors.expect("a file"))
+            .spawn()
+            .expect("the agent starts");
+        self.agent = Some(child);
+    }
+
+    /// Ends the agent, by SIGKILL or asking it to; it must then end well.
+    pub fn end_agent(&mut self, kill: bool) {
+        let Some(agent) = &mut self.agent.take() else {
+            return;
+        };
+        end(agent, kill, "the agent");
+    }
+
+    /// Ends the collector in the same way.
+    pub fn end_collector(&mut self, kill: bool) {
+        let Some(collector) = &mut self.collector.take() else {
+            return;
+        };
+        end(collector, kill, "the collector");
+    }
+
+    /// What a subcommand of the collector prints.
+    pub fn collect(&self, arguments: &[&str]) -> String {
+        let output = self
+            .collector_command()
+            .args(arguments)
+            .arg("--data")
+            .arg(self.path("collector"))
+            .output()
+            .expect("the collector starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Waits until a record that is no event fulfils `wanted`.
+    pub fn wait_for(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut child = self
+            .collector_command()
+            .args(["findings", "--follow", "--json", "--data"])
+            .arg(self.path("collector"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the collector starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (send, receive) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            lines
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| send.send(line))
+        });
+        let mut seen = Vec::new();
+        let found = loop {
+            let Ok(line) = receive.recv_timeout(PATIENCE) else {
+                break None;
+            };
+            let value: Value = serde_json::from_str(&line).expect("JSON");
+            if wanted(&value) {
+                break Some(value);
+            }
+            seen.push(line);
+        };
+        drop(child.kill());
+        drop(child.wait());
+        drop(receive);
+        drop(reader.join());
+        found.unwrap_or_else(|| {
+            let log = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
+            panic!(
+                "it did not come; these did:\n{}\nthe agent says:\n{log}",
+                seen.join("\n")
+            )
+        })
+    }
+
+    fn collector_command(&self) -> Command {
+        Command::new(crate::binary("picket-collector"))
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        for child in [&mut self.agent, &mut self.collector].into_iter().flatten() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn first_line(child: &mut Child) -> String {
+    let mut said = String::new();
+    let mut output: BufReader<ChildStdout> = BufReader::new(child.stdout.take().expect("a pipe"));
+    output.read_line(&mut said).expect("a line");
+    said
+}
+
+fn end(child: &mut Child, kill: bool, name: &str) {
+    if kill {
+        child.kill().expect("it runs");
+    } else {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+    }
+    let status = child.wait().expect("it ends");
+    assert!(kill || status.success(), "{name} ended with {status}");
+}
