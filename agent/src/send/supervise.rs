@@ -184,6 +184,8 @@ impl Supervisor {
             }
             state.socket = Some(poke);
         }
+        // What was spooled before there was a socket to say it through may have come after the courier's first look.
+        watch.spooled();
         for line in BufReader::new(&own).lines() {
             said(serde_json::from_str(&line?)?);
         }

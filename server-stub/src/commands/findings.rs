@@ -2,7 +2,7 @@
 
 use super::show::Printer;
 use super::{Data, Failure};
-use crate::store::{Filter, Query};
+use crate::store::{DOORBELL, Filter, Query};
 use clap::Args;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::io::{self, Write as _};
@@ -26,8 +26,9 @@ impl Findings {
         // Watched before the first look, so that nothing falls in between.
         let watch = if self.follow {
             let watch = Inotify::init(InitFlags::IN_CLOEXEC).map_err(io::Error::from)?;
-            let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-            watch.add_watch(&folder, changes).map_err(io::Error::from)?;
+            watch
+                .add_watch(&folder.join(DOORBELL), AddWatchFlags::IN_MODIFY)
+                .map_err(io::Error::from)?;
             Some(watch)
         } else {
             None

@@ -5,7 +5,7 @@ mod query;
 mod writer;
 
 pub use query::{Filter, Query, Row};
-pub use writer::{Batch, Line, Writer};
+pub use writer::{Batch, DOORBELL, Line, Writer};
 
 use std::path::PathBuf;
 

@@ -6,8 +6,8 @@ use picket_common::record::Record;
 use picket_common::time::Timestamp;
 use picket_common::wire::{Item, Receipt, Refused};
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -20,6 +20,8 @@ const WAITING: usize = 64;
 const TOGETHER: usize = 32;
 /// How many days' files stay open.
 const OPEN_DAYS: usize = 8;
+/// The file in the folder whose changes tell that something was committed.
+pub const DOORBELL: &str = "committed";
 /// Whose clock is further ahead than this is not believed.
 const AHEAD: Duration = Duration::from_secs(2 * 86_400);
 /// Nothing is older: ten years of logs, a file a day, is what one folder holds well.
@@ -62,8 +64,10 @@ impl Writer {
             .create(folder)
             .map_err(wrong)?;
         let (send, receive) = sync_channel(WAITING);
+        let doorbell = File::create(folder.join(DOORBELL)).map_err(wrong)?;
         let mut store = Store {
             folder: folder.to_owned(),
+            doorbell,
             days: BTreeMap::new(),
         };
         let thread = thread::Builder::new()
@@ -90,6 +94,8 @@ impl Writer {
 
 struct Store {
     folder: PathBuf,
+    /// Written to after each commit. SQLite's own files change last before a commit can be seen, not after.
+    doorbell: File,
     /// By day, as `2026-11-24`.
     days: BTreeMap<String, Day>,
 }
@@ -102,6 +108,7 @@ impl Store {
             let now: Timestamp = jiff::Timestamp::now().into();
             match self.commit(&batches, now) {
                 Ok(receipts) => {
+                    self.ring();
                     for ((_, reply), receipt) in batches.into_iter().zip(receipts) {
                         // Whoever hung up asks again.
                         drop(reply.send(Ok(receipt)));
@@ -116,6 +123,11 @@ impl Store {
                 }
             }
         }
+    }
+
+    fn ring(&self) {
+        // Followers hear of the next commit; the records are safe.
+        drop(self.doorbell.write_at(b"!", 0));
     }
 
     fn commit(&mut self, batches: &[Work], now: Timestamp) -> Result<Vec<Receipt>, StoreError> {
