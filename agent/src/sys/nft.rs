@@ -1,0 +1,526 @@
+//! Our own table in nftables, spoken to over netlink: sets of addresses and networks whose packets are dropped.
+//!
+//! ```text
+//! table inet picket {
+//!     set v4 { type ipv4_addr; flags timeout }         set v4net { type ipv4_addr; flags interval,timeout }
+//!     set v6 { type ipv6_addr; flags timeout }         set v6net { type ipv6_addr; flags interval,timeout }
+//!     chain prerouting { type filter hook prerouting priority raw; ip saddr @v4 counter drop; … }
+//! }
+//! ```
+//! Single addresses have hash sets, where a block costs the same however many there are; only networks need intervals. In
+//! `prerouting`, before connections are tracked, local, forwarded and established traffic are all cut.
+
+use netlink_bindings::nftables::{
+    self, CmpOps, MetaKeys, Nfgenmsg, PayloadBase, PushSetelemListElemAttrs, Registers, SetElemFlags,
+    SetFlags, VerdictCode,
+};
+use netlink_bindings::traits::Pusher;
+use netlink_socket2::{NetlinkSocket, ReplyError};
+use picket_common::action::Network;
+use std::ffi::CStr;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+const TABLE: &CStr = c"picket";
+const CHAIN: &CStr = c"prerouting";
+const RAW: i32 = -300;
+const PREROUTING: u32 = 0;
+const INET: u8 = 1;
+/// The types that `nft` shows as `ipv4_addr` and `ipv6_addr`.
+const KEY_TYPES: [u32; 2] = [7, 8];
+/// How many elements one transaction holds.
+const TOGETHER: usize = 500;
+
+/// A set's name, the family as nftables counts it, where the source address is in the packet's header, how long it is.
+struct Set {
+    name: &'static CStr,
+    family: u8,
+    offset: u32,
+    length: u32,
+    networks: bool,
+}
+
+const SETS: [Set; 4] = [
+    set(c"v4", false, false),
+    set(c"v4net", false, true),
+    set(c"v6", true, false),
+    set(c"v6net", true, true),
+];
+
+const fn set(name: &'static CStr, v6: bool, networks: bool) -> Set {
+    let (family, offset, length) = if v6 { (10, 8, 16) } else { (2, 12, 4) };
+    Set {
+        name,
+        family,
+        offset,
+        length,
+        networks,
+    }
+}
+
+/// nftables will not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum NftError {
+    /// The kernel has no nftables.
+    #[error("this kernel has no nftables")]
+    Missing,
+    /// The right to change the firewall is missing.
+    #[error("changing the firewall is not permitted: the agent needs root, or CAP_NET_ADMIN")]
+    Forbidden,
+    /// Something else.
+    #[error("nftables: {0}")]
+    Other(io::Error),
+}
+
+impl From<ReplyError> for NftError {
+    fn from(error: ReplyError) -> Self {
+        match error.as_io_error().raw_os_error().map(nix::errno::Errno::from_raw) {
+            Some(nix::errno::Errno::EPERM | nix::errno::Errno::EACCES) => Self::Forbidden,
+            Some(
+                nix::errno::Errno::EPROTONOSUPPORT
+                | nix::errno::Errno::EOPNOTSUPP
+                | nix::errno::Errno::EAFNOSUPPORT,
+            ) => Self::Missing,
+            _ => Self::Other(io::Error::new(error.as_io_error().kind(), error.to_string())),
+        }
+    }
+}
+
+impl NftError {
+    /// Whether it is not there: the element, the set or the whole table.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Other(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// A connection to nftables.
+pub struct Nft {
+    socket: NetlinkSocket,
+}
+
+impl Nft {
+    /// Opens the connection and makes the table.
+    pub fn open() -> Result<Self, NftError> {
+        let mut nft = Self {
+            socket: NetlinkSocket::new(),
+        };
+        nft.create()?;
+        Ok(nft)
+    }
+
+    /// Makes whatever of the table is missing, and its rules anew. Elements stay.
+    pub fn create(&mut self) -> Result<(), NftError> {
+        self.commit(|batch| {
+            batch
+                .request()
+                .set_create()
+                .op_newtable_do(&header())
+                .encode()
+                .push_name(TABLE);
+            batch
+                .request()
+                .set_create()
+                .op_newchain_do(&header())
+                .encode()
+                .push_table(TABLE)
+                .push_name(CHAIN)
+                .nested_hook()
+                .push_num(PREROUTING)
+                .push_priority(RAW)
+                .end_nested()
+                .push_type(c"filter");
+            // Making a rule is not idempotent, so all are made anew; packets see the table before or after, never between.
+            batch
+                .request()
+                .op_delrule_do(&header())
+                .encode()
+                .push_table(TABLE)
+                .push_chain(CHAIN);
+            for (id, set) in (1..).zip(&SETS) {
+                let flags = SetFlags::Timeout as u32
+                    | if set.networks {
+                        SetFlags::Interval as u32
+                    } else {
+                        0
+                    };
+                batch
+                    .request()
+                    .set_create()
+                    .op_newset_do(&header())
+                    .encode()
+                    .push_table(TABLE)
+                    .push_name(set.name)
+                    .push_flags(flags)
+                    .push_key_type(if set.length == 4 {
+                        KEY_TYPES[0]
+                    } else {
+                        KEY_TYPES[1]
+                    })
+                    .push_key_len(set.length)
+                    .push_id(id);
+                rule(batch, set);
+            }
+        })
+    }
+
+    /// Removes the table with all that is in it.
+    pub fn remove(&mut self) -> Result<(), NftError> {
+        self.commit(|batch| {
+            batch
+                .request()
+                .op_deltable_do(&header())
+                .encode()
+                .push_name(TABLE);
+        })
+    }
+
+    /// Drops what comes from each network from now on, for as long as it says (`None`: until removed).
+    pub fn add(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
+        for wanted in wanted.chunks(TOGETHER) {
+            self.commit(|batch| {
+                for set in &SETS {
+                    let mut of_set = wanted.iter().filter(|(network, _)| set.holds(network)).peekable();
+                    if of_set.peek().is_some() {
+                        let request = batch.request().set_create().op_newsetelem_do(&header());
+                        elements(request, set, of_set.copied());
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Lets what comes from each network in again.
+    pub fn delete(&mut self, unwanted: &[Network]) -> Result<(), NftError> {
+        for unwanted in unwanted.chunks(TOGETHER) {
+            self.commit(|batch| {
+                for set in &SETS {
+                    let mut of_set = unwanted.iter().filter(|network| set.holds(network)).peekable();
+                    if of_set.peek().is_some() {
+                        let request = batch.request().op_delsetelem_do(&header());
+                        elements(request, set, of_set.map(|network| (*network, None)));
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Empties the sets of networks.
+    pub fn delete_networks(&mut self) -> Result<(), NftError> {
+        self.commit(|batch| {
+            for set in SETS.iter().filter(|set| set.networks) {
+                batch
+                    .request()
+                    .op_delsetelem_do(&header())
+                    .encode()
+                    .push_table(TABLE)
+                    .push_set(set.name);
+            }
+        })
+    }
+
+    /// All single addresses that are dropped now.
+    pub fn addresses(&mut self) -> Result<Vec<IpAddr>, NftError> {
+        let mut found = Vec::new();
+        for set in SETS.iter().filter(|set| !set.networks) {
+            let mut request = nftables::Request::new().op_getsetelem_dump(&header());
+            request.encode().push_table(TABLE).push_set(set.name);
+            let mut replies = self
+                .socket
+                .request(&request)
+                .map_err(|error| NftError::from(ReplyError::from(error)))?;
+            while let Some(reply) = replies.recv() {
+                let (_, attributes) = reply?;
+                let Ok(elements) = attributes.get_elements() else {
+                    continue;
+                };
+                for element in elements.flatten() {
+                    let nftables::SetelemListElemAttrs::Elem(element) = element;
+                    if let Ok(key) = element.get_key()
+                        && let Ok(bytes) = key.get_value()
+                    {
+                        found.extend(address(bytes));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A number that changes with every change to the firewall, by whomever.
+    pub fn generation(&mut self) -> Result<u32, NftError> {
+        let request = nftables::Request::new().op_getgen_do(&Nfgenmsg::new());
+        let mut reply = self
+            .socket
+            .request(&request)
+            .map_err(|error| NftError::from(ReplyError::from(error)))?;
+        let (_, attributes) = reply.recv_one()?;
+        attributes
+            .get_id()
+            .map_err(|error| ReplyError::from(error).into())
+    }
+
+    /// All or nothing.
+    fn commit(&mut self, fill: impl FnOnce(&mut nftables::Chained<'static>)) -> Result<(), NftError> {
+        let mut batch = nftables::Chained::new(self.socket.reserve_seq(64));
+        let mut edge = Nfgenmsg::new();
+        edge.set_res_id(10);
+        batch.request().op_batch_begin_do(&edge);
+        fill(&mut batch);
+        batch.request().op_batch_end_do(&edge);
+        let batch = batch.finalize();
+        self.socket
+            .request_chained(&batch)
+            .map_err(|error| NftError::from(ReplyError::from(error)))?
+            .recv_all()?;
+        Ok(())
+    }
+}
+
+impl Set {
+    fn holds(&self, network: &Network) -> bool {
+        (network.address().is_ipv4() == (self.length == 4)) && network.is_single() != self.networks
+    }
+}
+
+fn header() -> Nfgenmsg {
+    Nfgenmsg {
+        nfgen_family: INET,
+        ..Default::default()
+    }
+}
+
+/// `meta nfproto …; … saddr @set counter drop`
+fn rule(batch: &mut nftables::Chained<'static>, set: &Set) {
+    batch
+        .request()
+        .set_create()
+        .set_append()
+        .op_newrule_do(&header())
+        .encode()
+        .push_table(TABLE)
+        .push_chain(CHAIN)
+        .nested_expressions()
+        .nested_elem()
+        .nested_data_meta()
+        .push_dreg(Registers::Reg1 as u32)
+        .push_key(MetaKeys::Nfproto as u32)
+        .end_nested()
+        .end_nested()
+        .nested_elem()
+        .nested_data_cmp()
+        .push_sreg(Registers::Reg1 as u32)
+        .push_op(CmpOps::Eq as u32)
+        .nested_data()
+        .push_value(&[set.family])
+        .end_nested()
+        .end_nested()
+        .end_nested()
+        .nested_elem()
+        .nested_data_payload()
+        .push_dreg(Registers::Reg1 as u32)
+        .push_base(PayloadBase::NetworkHeader as u32)
+        .push_offset(set.offset)
+        .push_len(set.length)
+        .end_nested()
+        .end_nested()
+        .nested_elem()
+        .nested_data_lookup()
+        .push_set(set.name)
+        // This binding numbers the attributes of a lookup in another order than the kernel: where the kernel reads the source
+        // register (2), it has the set's id.
+        .push_set_id(Registers::Reg1 as u32)
+        .end_nested()
+        .end_nested()
+        .nested_elem()
+        .nested_data_counter()
+        .end_nested()
+        .end_nested()
+        .nested_elem()
+        .nested_data_immediate()
+        .push_dreg(Registers::RegVerdict as u32)
+        .nested_data()
+        .nested_verdict()
+        .push_code(VerdictCode::Drop as u32)
+        .end_nested()
+        .end_nested()
+        .end_nested()
+        .end_nested()
+        .end_nested();
+}
+
+/// A request that changes elements of a set.
+trait ElementsRequest {
+    fn push(self, set: &Set, wanted: impl Iterator<Item = (Network, Option<Duration>)>);
+}
+
+macro_rules! elements_request {
+    ($($type:ident),*) => {$(
+        impl ElementsRequest for nftables::$type<'_> {
+            fn push(mut self, set: &Set, wanted: impl Iterator<Item = (Network, Option<Duration>)>) {
+                let list = self.encode().push_table(TABLE).push_set(set.name).nested_elements();
+                push_all(list, set, wanted);
+            }
+        }
+    )*};
+}
+
+elements_request!(OpNewsetelemDo, OpDelsetelemDo);
+
+fn elements(
+    request: impl ElementsRequest,
+    set: &Set,
+    wanted: impl Iterator<Item = (Network, Option<Duration>)>,
+) {
+    request.push(set, wanted);
+}
+
+fn push_all<P: Pusher>(
+    mut list: PushSetelemListElemAttrs<P>,
+    set: &Set,
+    wanted: impl Iterator<Item = (Network, Option<Duration>)>,
+) {
+    for (network, ttl) in wanted {
+        let mut element = list
+            .nested_elem()
+            .nested_key()
+            .push_value(&bytes(network.address()))
+            .end_nested();
+        if let Some(ttl) = ttl {
+            let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+            // The kernel wants it big-endian, which this binding does not know.
+            element = element.push_timeout(millis.to_be());
+        }
+        list = element.end_nested();
+        if set.networks
+            && let Some(end) = after(&network)
+        {
+            let flags = (SetElemFlags::IntervalEnd as u32).to_be_bytes();
+            list = list
+                .nested_elem()
+                .nested_key()
+                .push_value(&bytes(end))
+                .end_nested()
+                .push_flags(&flags)
+                .end_nested();
+        }
+    }
+}
+
+/// The first address past a network; `None` when it reaches to the end of the space.
+fn after(network: &Network) -> Option<IpAddr> {
+    match network.address() {
+        IpAddr::V4(first) => {
+            let size = 1_u32.checked_shl(32 - u32::from(network.prefix()))?;
+            first
+                .to_bits()
+                .checked_add(size)
+                .map(|bits| IpAddr::V4(bits.into()))
+        }
+        IpAddr::V6(first) => {
+            let size = 1_u128.checked_shl(128 - u32::from(network.prefix()))?;
+            first
+                .to_bits()
+                .checked_add(size)
+                .map(|bits| IpAddr::V6(bits.into()))
+        }
+    }
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(IpAddr::from(v4));
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+    use std::process::Command;
+
+    /// What `nft` prints, in the test's own network namespace.
+    fn nft(arguments: &[&str]) -> String {
+        let output = Command::new("nft").args(arguments).output().expect("nft starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn blocks_are_what_nft_says_they_are() {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            println!("skipped: no network namespace of its own: {error}");
+            return;
+        }
+        nft(&["add", "table", "inet", "foreign"]);
+        let mut firewall = Nft::open().unwrap();
+        let network = |text: &str| text.parse::<Network>().unwrap();
+        let hour = Some(Duration::from_secs(3600));
+        let all = [
+            (network("198.51.100.9"), hour),
+            (network("203.0.113.0/25"), hour),
+            (network("2001:db8::9"), None),
+            (network("2001:db8:1:2::/64"), hour),
+        ];
+        firewall.add(&all).unwrap();
+        let listed = nft(&["list", "table", "inet", "picket"]);
+        for text in [
+            "198.51.100.9 timeout 1h",
+            "203.0.113.0/25 timeout 1h",
+            "2001:db8::9",
+            "2001:db8:1:2::/64 timeout 1h",
+            "priority raw",
+            "ip saddr @v4 counter",
+            "ip6 saddr @v6net counter",
+        ] {
+            assert!(listed.contains(text), "'{text}' is not in {listed}");
+        }
+        assert_eq!(firewall.addresses().unwrap().len(), 2);
+
+        // Making it again changes nothing.
+        firewall.create().unwrap();
+        assert_eq!(
+            nft(&["list", "table", "inet", "picket"]).matches("drop").count(),
+            4
+        );
+
+        let before = firewall.generation().unwrap();
+        firewall.delete(&all.map(|(network, _)| network)).unwrap();
+        assert_ne!(firewall.generation().unwrap(), before);
+        assert!(!nft(&["list", "table", "inet", "picket"]).contains("timeout 1h"));
+        assert!(
+            firewall
+                .delete(&[network("198.51.100.9")])
+                .unwrap_err()
+                .is_absent()
+        );
+        firewall.add(&all).unwrap();
+        firewall.delete_networks().unwrap();
+        assert_eq!(firewall.addresses().unwrap().len(), 2);
+
+        let many: Vec<_> = (0..2500_u32)
+            .map(|at| (Network::single(IpAddr::V4((0x0a00_0000 + at).into())), hour))
+            .collect();
+        firewall.add(&many).unwrap();
+        assert_eq!(firewall.addresses().unwrap().len(), 2502);
+
+        nft(&["flush", "ruleset"]);
+        assert!(firewall.add(&all).unwrap_err().is_absent());
+        firewall.create().unwrap();
+        firewall.add(&all).unwrap();
+        nft(&["add", "table", "inet", "foreign"]);
+        firewall.remove().unwrap();
+        assert_eq!(nft(&["list", "ruleset"]), "table inet foreign {\n}\n");
+    }
+}
