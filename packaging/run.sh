@@ -22,6 +22,7 @@ list=${list#\"\", }
 (umask 022 && cat >"$here/picket.toml" <<TOML
 [agent]
 state = "$here/state"
+socket = "$here/control.sock"
 [auth]
 files = [$list]
 journal = "$journal"

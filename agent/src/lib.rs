@@ -10,6 +10,7 @@ pub mod observation;
 pub mod parse;
 pub mod plugs;
 pub mod queue;
+pub mod respond;
 pub mod send;
 pub mod sense;
 pub mod spool;

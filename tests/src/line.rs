@@ -36,7 +36,7 @@ impl Line {
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
         let here = line.folder.path().display();
         let text = format!(
-            "[agent]\nstate = \"{here}/state\"\n[auth]\nfiles = [\"{here}/auth.log\"]\njournal = \"no\"\nstart = \"beginning\"\n\
+            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\nfiles = [\"{here}/auth.log\"]\njournal = \"no\"\nstart = \"beginning\"\n\
              [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
             rules.display()
         );
@@ -151,6 +151,22 @@ impl Line {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// What a subcommand of the agent prints, or what it complains of.
+    pub fn operate(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = crate::picket()
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("picket.toml"))
+            .output()
+            .expect("picket starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        if output.status.success() {
+            Ok(text(output.stdout))
+        } else {
+            Err(text(output.stderr))
+        }
     }
 
     /// Waits until a record that is no event fulfils `wanted`.

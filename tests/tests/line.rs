@@ -34,6 +34,33 @@ fn an_attack_in_a_log_is_a_finding_at_the_collector() {
     line.log(&attack("198.51.100.9", 12));
     let finding = line.wait_for(|value| is_about(value, "198.51.100.9"));
     assert_eq!(finding["body"]["suggests"][0], "block_ip", "{finding}");
+    let would = line.wait_for(|value| value["record"] == "outcome");
+    assert_eq!(would["body"]["decision"], "simulated", "{would}");
+    assert_eq!(
+        would["body"]["action"]["target"]["target"], "198.51.100.9",
+        "{would}"
+    );
+
+    let status = line.operate(&["status", "--json"]).expect("it answers");
+    assert!(status.contains("\"mode\":\"monitor\""), "{status}");
+    let refused = line
+        .operate(&["blocks", "add", "127.0.0.1"])
+        .expect_err("loopback");
+    assert!(refused.contains("127.0.0.1 is not blocked"), "{refused}");
+    line.operate(&["blocks", "add", "203.0.113.0/24", "--minutes", "5"])
+        .expect("it is added");
+    let blocks = line.operate(&["blocks", "list", "--json"]).expect("a list");
+    assert!(
+        blocks.contains("203.0.113.0/24") && blocks.contains("198.51.100.9"),
+        "{blocks}"
+    );
+    let undone = line
+        .operate(&["undo", would["body"]["action"]["id"].as_str().unwrap()])
+        .expect("undone");
+    assert!(undone.contains("198.51.100.9 is let in again"), "{undone}");
+    line.operate(&["undo", "198.51.100.9"])
+        .expect_err("it is not blocked any more");
+    line.wait_for(|value| value["body"]["decision"] == "undone");
     line.end_agent(false);
     line.end_collector(false);
     let found = line.collect(&["search", "\"198.51.100.9\"", "--json"]);

@@ -1,5 +1,6 @@
 //! The thread that minds the courier.
 
+use super::control::Status;
 use super::{AppError, spawn};
 use crate::config::Settings;
 use crate::send::{Progress, Supervisor, Up, Watch};
@@ -53,6 +54,7 @@ pub(super) fn start(
     user: Option<(u32, u32)>,
     watch: Arc<Watch>,
     spool: Arc<Mutex<Spool>>,
+    status: Arc<Status>,
 ) -> Result<JoinHandle<()>, AppError> {
     let supervisor = Supervisor {
         spool: settings.spool.directory.clone(),
@@ -67,11 +69,12 @@ pub(super) fn start(
                 events: spool.pending(Lane::Events).acknowledged,
             }
         };
-        supervisor.run(&watch, progress, |up| heard(&spool, up));
+        supervisor.run(&watch, progress, |up| heard(&spool, &status, up));
     })
 }
 
-fn heard(spool: &Mutex<Spool>, up: Up) {
+fn heard(spool: &Mutex<Spool>, status: &Status, up: Up) {
+    status.heard(&up);
     match up {
         Up::Acknowledged { lane, sequence } => {
             if let Err(error) = lock(spool).acknowledge(lane, sequence) {

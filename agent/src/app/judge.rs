@@ -1,5 +1,6 @@
 //! The thread that makes events of observations, and findings of events.
 
+use super::actor::Ask;
 use super::keeper::Kept;
 use super::rules::Rules;
 use crate::detect::Detector as _;
@@ -13,7 +14,12 @@ use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
 use std::sync::mpsc::Receiver;
 
-pub(super) fn judge(rules: &Rules, observed: &Receiver<Observation>, judged: &Sender<Kept>) {
+pub(super) fn judge(
+    rules: &Rules,
+    observed: &Receiver<Observation>,
+    actor: &Sender<Ask>,
+    judged: &Sender<Kept>,
+) {
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
     let (mut sigma, mut findings) = (None, Vec::new());
     for seen in observed {
@@ -28,6 +34,8 @@ pub(super) fn judge(rules: &Rules, observed: &Receiver<Observation>, judged: &Se
             if let Some(sigma) = &mut sigma {
                 sigma.inspect(&event, &mut findings);
             }
+            // The guard learns who logs in before it is asked about a finding, also from what is read again.
+            let learnt = actor.wait(Ask::Seen(event.clone()));
             if seen.again {
                 // What it says was said before.
                 findings.clear();
@@ -36,8 +44,15 @@ pub(super) fn judge(rules: &Rules, observed: &Receiver<Observation>, judged: &Se
             }
             for mut finding in findings.drain(..) {
                 finding.detected = now();
+                let asked = actor.wait(Ask::Found(finding.clone()));
                 show(&finding);
                 kept.records.push(Record::Finding(finding));
+                if asked.is_err() {
+                    return;
+                }
+            }
+            if learnt.is_err() {
+                return;
             }
         }
         if judged.wait(kept).is_err() {

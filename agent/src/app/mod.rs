@@ -1,9 +1,11 @@
 //! The agent at work: a thread for each stage, joined by queues.
 //!
 //! ```text
-//! sensors ▶ judge (enrich, detect) ▶ keeper (spool) ▶ courier, a process of its own
+//! sensors ▶ judge (enrich, detect) ▶ actor (respond) ▶ keeper (spool) ▶ courier, a process of its own
 //! ```
 
+mod actor;
+pub mod control;
 mod courier;
 mod judge;
 mod keeper;
@@ -13,10 +15,13 @@ use crate::config::Settings;
 use crate::observation::Observation;
 use crate::plugs;
 use crate::queue::{Sender, queue};
+use crate::respond::LedgerError;
 use crate::send::Watch;
 use crate::sense::{Notice, Sensor};
 use crate::spool::{Spool, SpoolError};
 use crate::sys::Stop;
+use actor::Actor;
+use control::{Control, Status};
 use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
 use rules::Rules;
@@ -27,6 +32,8 @@ use std::time::Duration;
 
 /// How many observations wait to be judged. Logs are their own buffer: a sensor that finds the queue full waits.
 const OBSERVED: usize = 1024;
+/// How many findings and logins wait for the actor.
+const ASKED: usize = 4096;
 /// How many judgements wait to be written.
 const JUDGED: usize = 4096;
 /// How long a sensor that gave up is left alone: doubled up to this.
@@ -38,6 +45,9 @@ pub enum AppError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The operating system says no.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -73,18 +83,29 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let (judged, to_keep) = queue("judged", JUDGED);
     let (observed, to_judge) = queue("observed", OBSERVED);
     let mut threads = Vec::new();
-    let mut sensors = Vec::new();
+    let (mut sensors, mut watched) = (Vec::new(), Vec::new());
     for sensor in plugs::sensors(&settings.auth, &cursors, &notice) {
         tracing::info!("watching {}", sensor.describe());
+        watched.push(sensor.describe());
         let (observed, stop) = (observed.clone(), stop.clone());
         let run = move || supervise(sensor, &observed, &stop);
         sensors.push(spawn("sensor", run)?);
     }
     drop((observed, notice));
+    let (ask, asked) = queue("asked", ASKED);
+    let mut actor = Actor::start(settings, cursors.get(actor::LEDGER), judged.clone())?;
+    let status = Arc::new(Status::new(settings, Arc::clone(&spool), watched));
+    let control = Control {
+        ask: ask.clone(),
+        status: Arc::clone(&status),
+        stop: stop.clone(),
+    };
+    let control = control.listen(&settings.agent.socket);
     let judging = {
         let (rules, judged) = (Arc::clone(&rules), judged.clone());
-        spawn("judge", move || judge::judge(&rules, &to_judge, &judged))?
+        spawn("judge", move || judge::judge(&rules, &to_judge, &ask, &judged))?
     };
+    let acting = spawn("actor", move || actor.act(&asked))?;
     threads.push(spawn("notices", move || hear(&notices, &judged))?);
     threads.push({
         let keeper = Keeper {
@@ -94,7 +115,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         };
         spawn("keeper", move || keeper.keep(&to_keep))?
     });
-    let courier = courier::start(settings, user, Arc::clone(&watch), spool)?;
+    let courier = courier::start(settings, user, Arc::clone(&watch), spool, status)?;
 
     loop {
         match signals.wait() {
@@ -111,7 +132,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     }
     // Downstream: each stage ends once nothing can come any more.
     stop.raise();
-    sensors.into_iter().chain([judging]).chain(threads).for_each(join);
+    let upstream = sensors.into_iter().chain(control).chain([judging, acting]);
+    upstream.chain(threads).for_each(join);
     watch.stop();
     join(courier);
     Ok(())

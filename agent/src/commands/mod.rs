@@ -1,12 +1,14 @@
 //! The subcommands of `picket`, a file each.
 
 mod auth_log;
+mod blocks;
 mod check;
 mod courier;
 mod enroll;
 mod parse;
 mod replay;
 mod run;
+mod status;
 
 use clap::Parser;
 use std::io::{self, Write as _};
@@ -16,6 +18,9 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "picket", version, about, arg_required_else_help = true)]
 pub enum Command {
+    /// Show blocks, add one, remove one.
+    #[command(subcommand)]
+    Blocks(blocks::Blocks),
     /// Check the configuration and name every mistake.
     Check(check::Check),
     /// Carry the spool to the collector; started by `picket run`.
@@ -31,18 +36,25 @@ pub enum Command {
     Replay(replay::Replay),
     /// Watch, judge and act until told to stop.
     Run(run::Run),
+    /// Show how the running agent is.
+    Status(status::Status),
+    /// Take back what the agent did.
+    Undo(blocks::Undo),
 }
 
 impl Command {
     /// Runs it and gives the exit status: 0 when all went well, 1 when it failed.
     pub fn run(self) -> ExitCode {
         let done = match self {
+            Self::Blocks(blocks) => blocks.run(),
             Self::Check(check) => check.run(),
             Self::Courier(courier) => courier.run(),
             Self::Enroll(enroll) => enroll.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
             Self::Run(run) => run.run(),
+            Self::Status(status) => status.run(),
+            Self::Undo(undo) => undo.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -68,6 +80,12 @@ enum Failure {
     Some(usize),
     #[error("the configuration has mistakes: {0}")]
     Config(usize),
+    #[error("the agent cannot be reached at {path}: {error}; does `picket run` run?")]
+    Unreachable { path: String, error: io::Error },
+    #[error("{0}")]
+    Agent(String),
+    #[error("the agent answered something else than was asked: is it another version?")]
+    Answer,
     #[error("the courier gave up: {0}")]
     Courier(#[from] crate::send::CourierError),
     #[error(transparent)]

@@ -27,6 +27,8 @@ pub struct Settings {
 pub struct Agent {
     /// The folder of what it must remember: its identity, its ledger.
     pub state: PathBuf,
+    /// Where it can be asked and told.
+    pub socket: PathBuf,
 }
 
 /// How records get to the collector.
@@ -115,6 +117,7 @@ impl Default for Agent {
     fn default() -> Self {
         Self {
             state: "/var/lib/picket".into(),
+            socket: "/run/picket/control.sock".into(),
         }
     }
 }
@@ -180,6 +183,10 @@ impl Settings {
         set(
             &mut self.agent.state,
             section.text(document, "state", ABSOLUTE, path),
+        );
+        set(
+            &mut self.agent.socket,
+            section.text(document, "socket", ABSOLUTE, path),
         );
         section.finish(document);
 
@@ -290,6 +297,11 @@ impl Settings {
     /// The file of the agent's identity.
     pub fn identity(&self) -> PathBuf {
         self.agent.state.join("identity.json")
+    }
+
+    /// The file of what was done.
+    pub fn ledger(&self) -> PathBuf {
+        self.agent.state.join("ledger.ndjson")
     }
 
     /// What no single value is wrong in, but two together are; said of the settings as a whole.

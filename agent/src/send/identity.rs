@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -49,6 +50,12 @@ impl Identity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(IdentityError::Missing),
             Err(error) => Err(wrong(error)),
         }
+    }
+
+    /// The collector's address, where it is named by one.
+    pub fn collector_address(&self) -> Option<IpAddr> {
+        let host = self.collector.strip_prefix("https://")?.rsplit_once(':')?.0;
+        host.trim_matches(['[', ']']).parse().ok()
     }
 
     /// Writes it to `file` for the owner alone, and so that a crash leaves the old one or the new one.

@@ -3,6 +3,7 @@
 use super::error::SpoolError;
 use super::frame;
 use picket_common::record::Lane;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -114,7 +115,7 @@ impl Dropped {
 }
 
 /// What a lane holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Pending {
     /// Records that the collector has not acknowledged.
     pub records: u64,

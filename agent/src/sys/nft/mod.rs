@@ -10,54 +10,18 @@
 //! Single addresses have hash sets, where a block costs the same however many there are; only networks need intervals. In
 //! `prerouting`, before connections are tracked, local, forwarded and established traffic are all cut.
 
-use netlink_bindings::nftables::{
-    self, CmpOps, MetaKeys, Nfgenmsg, PayloadBase, PushSetelemListElemAttrs, Registers, SetElemFlags,
-    SetFlags, VerdictCode,
-};
-use netlink_bindings::traits::Pusher;
+mod message;
+
+use message::{CHAIN, KEY_TYPES, PREROUTING, RAW, SETS, TABLE, address, elements, header, rule};
+use netlink_bindings::nftables::{self, Nfgenmsg, SetFlags};
 use netlink_socket2::{NetlinkSocket, ReplyError};
 use picket_common::action::Network;
-use std::ffi::CStr;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-const TABLE: &CStr = c"picket";
-const CHAIN: &CStr = c"prerouting";
-const RAW: i32 = -300;
-const PREROUTING: u32 = 0;
-const INET: u8 = 1;
-/// The types that `nft` shows as `ipv4_addr` and `ipv6_addr`.
-const KEY_TYPES: [u32; 2] = [7, 8];
 /// How many elements one transaction holds.
 const TOGETHER: usize = 500;
-
-/// A set's name, the family as nftables counts it, where the source address is in the packet's header, how long it is.
-struct Set {
-    name: &'static CStr,
-    family: u8,
-    offset: u32,
-    length: u32,
-    networks: bool,
-}
-
-const SETS: [Set; 4] = [
-    set(c"v4", false, false),
-    set(c"v4net", false, true),
-    set(c"v6", true, false),
-    set(c"v6net", true, true),
-];
-
-const fn set(name: &'static CStr, v6: bool, networks: bool) -> Set {
-    let (family, offset, length) = if v6 { (10, 8, 16) } else { (2, 12, 4) };
-    Set {
-        name,
-        family,
-        offset,
-        length,
-        networks,
-    }
-}
 
 /// nftables will not do it.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +39,11 @@ pub enum NftError {
 
 impl From<ReplyError> for NftError {
     fn from(error: ReplyError) -> Self {
-        match error.as_io_error().raw_os_error().map(nix::errno::Errno::from_raw) {
+        match error
+            .as_io_error()
+            .raw_os_error()
+            .map(nix::errno::Errno::from_raw)
+        {
             Some(nix::errno::Errno::EPERM | nix::errno::Errno::EACCES) => Self::Forbidden,
             Some(
                 nix::errno::Errno::EPROTONOSUPPORT
@@ -277,170 +245,6 @@ impl Nft {
             .recv_all()?;
         Ok(())
     }
-}
-
-impl Set {
-    fn holds(&self, network: &Network) -> bool {
-        (network.address().is_ipv4() == (self.length == 4)) && network.is_single() != self.networks
-    }
-}
-
-fn header() -> Nfgenmsg {
-    Nfgenmsg {
-        nfgen_family: INET,
-        ..Default::default()
-    }
-}
-
-/// `meta nfproto …; … saddr @set counter drop`
-fn rule(batch: &mut nftables::Chained<'static>, set: &Set) {
-    batch
-        .request()
-        .set_create()
-        .set_append()
-        .op_newrule_do(&header())
-        .encode()
-        .push_table(TABLE)
-        .push_chain(CHAIN)
-        .nested_expressions()
-        .nested_elem()
-        .nested_data_meta()
-        .push_dreg(Registers::Reg1 as u32)
-        .push_key(MetaKeys::Nfproto as u32)
-        .end_nested()
-        .end_nested()
-        .nested_elem()
-        .nested_data_cmp()
-        .push_sreg(Registers::Reg1 as u32)
-        .push_op(CmpOps::Eq as u32)
-        .nested_data()
-        .push_value(&[set.family])
-        .end_nested()
-        .end_nested()
-        .end_nested()
-        .nested_elem()
-        .nested_data_payload()
-        .push_dreg(Registers::Reg1 as u32)
-        .push_base(PayloadBase::NetworkHeader as u32)
-        .push_offset(set.offset)
-        .push_len(set.length)
-        .end_nested()
-        .end_nested()
-        .nested_elem()
-        .nested_data_lookup()
-        .push_set(set.name)
-        // This binding numbers the attributes of a lookup in another order than the kernel: where the kernel reads the source
-        // register (2), it has the set's id.
-        .push_set_id(Registers::Reg1 as u32)
-        .end_nested()
-        .end_nested()
-        .nested_elem()
-        .nested_data_counter()
-        .end_nested()
-        .end_nested()
-        .nested_elem()
-        .nested_data_immediate()
-        .push_dreg(Registers::RegVerdict as u32)
-        .nested_data()
-        .nested_verdict()
-        .push_code(VerdictCode::Drop as u32)
-        .end_nested()
-        .end_nested()
-        .end_nested()
-        .end_nested()
-        .end_nested();
-}
-
-/// A request that changes elements of a set.
-trait ElementsRequest {
-    fn push(self, set: &Set, wanted: impl Iterator<Item = (Network, Option<Duration>)>);
-}
-
-macro_rules! elements_request {
-    ($($type:ident),*) => {$(
-        impl ElementsRequest for nftables::$type<'_> {
-            fn push(mut self, set: &Set, wanted: impl Iterator<Item = (Network, Option<Duration>)>) {
-                let list = self.encode().push_table(TABLE).push_set(set.name).nested_elements();
-                push_all(list, set, wanted);
-            }
-        }
-    )*};
-}
-
-elements_request!(OpNewsetelemDo, OpDelsetelemDo);
-
-fn elements(
-    request: impl ElementsRequest,
-    set: &Set,
-    wanted: impl Iterator<Item = (Network, Option<Duration>)>,
-) {
-    request.push(set, wanted);
-}
-
-fn push_all<P: Pusher>(
-    mut list: PushSetelemListElemAttrs<P>,
-    set: &Set,
-    wanted: impl Iterator<Item = (Network, Option<Duration>)>,
-) {
-    for (network, ttl) in wanted {
-        let mut element = list
-            .nested_elem()
-            .nested_key()
-            .push_value(&bytes(network.address()))
-            .end_nested();
-        if let Some(ttl) = ttl {
-            let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-            // The kernel wants it big-endian, which this binding does not know.
-            element = element.push_timeout(millis.to_be());
-        }
-        list = element.end_nested();
-        if set.networks
-            && let Some(end) = after(&network)
-        {
-            let flags = (SetElemFlags::IntervalEnd as u32).to_be_bytes();
-            list = list
-                .nested_elem()
-                .nested_key()
-                .push_value(&bytes(end))
-                .end_nested()
-                .push_flags(&flags)
-                .end_nested();
-        }
-    }
-}
-
-/// The first address past a network; `None` when it reaches to the end of the space.
-fn after(network: &Network) -> Option<IpAddr> {
-    match network.address() {
-        IpAddr::V4(first) => {
-            let size = 1_u32.checked_shl(32 - u32::from(network.prefix()))?;
-            first
-                .to_bits()
-                .checked_add(size)
-                .map(|bits| IpAddr::V4(bits.into()))
-        }
-        IpAddr::V6(first) => {
-            let size = 1_u128.checked_shl(128 - u32::from(network.prefix()))?;
-            first
-                .to_bits()
-                .checked_add(size)
-                .map(|bits| IpAddr::V6(bits.into()))
-        }
-    }
-}
-
-fn bytes(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Some(IpAddr::from(v4));
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
 #[cfg(test)]

@@ -1,0 +1,263 @@
+//! The socket through which an operator asks and tells a running agent: one JSON line there, one back.
+//!
+//! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
+
+use super::actor::Ask;
+use super::spawn;
+use crate::config::{Mode, Settings};
+use crate::queue::Sender;
+use crate::respond::Block;
+use crate::send::Up;
+use crate::spool::{Pending, Spool};
+use crate::sys::Stop;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::{Gid, Group, chown, geteuid};
+use picket_common::action::Network;
+use picket_common::record::{Lane, Outcome};
+use picket_common::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The group whose members may read.
+const READERS: &str = "picket-read";
+/// How long the other side may take to ask, and the agent to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A question is no longer.
+const LONGEST: u64 = 16 << 10;
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask")]
+pub enum Request {
+    /// How is it?
+    Status,
+    /// What is in force?
+    Blocks,
+    /// Block a network; `ttl` in seconds, `None` until undone.
+    Block {
+        /// Which.
+        network: Network,
+        /// For how long.
+        ttl: Option<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// Take back an action, by its id or its target.
+    Undo {
+        /// Which.
+        name: String,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reply", content = "body")]
+pub enum Reply {
+    /// To [`Request::Status`].
+    Status(Box<Report>),
+    /// To [`Request::Blocks`].
+    Blocks(Vec<Block>),
+    /// What was done.
+    Done(Vec<Outcome>),
+    /// Why not.
+    Error(String),
+}
+
+/// How the agent is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Its version.
+    pub version: String,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// `monitor` or `enforce`.
+    pub mode: String,
+    /// What it watches.
+    pub watching: Vec<String>,
+    /// Findings, actions and losses that the collector does not have yet.
+    pub findings: Pending,
+    /// Events that the collector does not have yet.
+    pub events: Pending,
+    /// When the collector last acknowledged something.
+    pub acknowledged: Option<Timestamp>,
+    /// What keeps records from the collector now.
+    pub trouble: Option<String>,
+}
+
+/// What the agent knows of itself.
+pub(super) struct Status {
+    started: Timestamp,
+    mode: Mode,
+    watching: Vec<String>,
+    spool: Arc<Mutex<Spool>>,
+    courier: Mutex<Courier>,
+}
+
+#[derive(Clone, Default)]
+struct Courier {
+    acknowledged: Option<Timestamp>,
+    trouble: Option<String>,
+}
+
+impl Status {
+    pub(super) fn new(settings: &Settings, spool: Arc<Mutex<Spool>>, watching: Vec<String>) -> Self {
+        Self {
+            started: now(),
+            mode: settings.respond.mode,
+            watching,
+            spool,
+            courier: Mutex::default(),
+        }
+    }
+
+    /// Takes note of what the courier says.
+    pub(super) fn heard(&self, up: &Up) {
+        let mut courier = self.courier.lock().unwrap_or_else(PoisonError::into_inner);
+        match up {
+            Up::Acknowledged { .. } => {
+                courier.acknowledged = Some(now());
+                courier.trouble = None;
+            }
+            Up::Trouble { reason } => courier.trouble = Some(reason.clone()),
+            Up::Refused { .. } | Up::Renewed { .. } => {}
+        }
+    }
+
+    fn report(&self) -> Report {
+        let courier = self
+            .courier
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            mode: match self.mode {
+                Mode::Monitor => "monitor".to_owned(),
+                Mode::Enforce => "enforce".to_owned(),
+            },
+            watching: self.watching.clone(),
+            findings: spool.pending(Lane::Findings),
+            events: spool.pending(Lane::Events),
+            acknowledged: courier.acknowledged,
+            trouble: courier.trouble,
+        }
+    }
+}
+
+/// The listening side.
+pub(super) struct Control {
+    pub(super) ask: Sender<Ask>,
+    pub(super) status: Arc<Status>,
+    pub(super) stop: Stop,
+}
+
+impl Control {
+    /// Listens on a thread of its own. An agent that cannot be asked still watches.
+    pub(super) fn listen(self, path: &Path) -> Option<JoinHandle<()>> {
+        match bind(path) {
+            Ok(listener) => spawn("control", move || self.serve(&listener)).ok(),
+            Err(error) => {
+                tracing::warn!("{}: {error}; this agent cannot be asked", path.display());
+                None
+            }
+        }
+    }
+
+    fn serve(&self, listener: &UnixListener) {
+        while let Ok(true) = self.stop.wait_for(listener.as_fd()) {
+            if let Ok((stream, _)) = listener.accept()
+                && let Err(error) = self.answer(&stream)
+            {
+                tracing::debug!("control: {error}");
+            }
+        }
+    }
+
+    fn answer(&self, stream: &UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let peer = getsockopt(stream, PeerCredentials)?;
+        let may_act = peer.uid() == 0 || peer.uid() == geteuid().as_raw();
+        let mut line = String::new();
+        BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
+        let reply = match serde_json::from_str(&line) {
+            Ok(request) => self.reply(request, may_act),
+            Err(error) => Reply::Error(error.to_string()),
+        };
+        let mut text = serde_json::to_vec(&reply)?;
+        text.push(b'\n');
+        (&*stream).write_all(&text)
+    }
+
+    fn reply(&self, request: Request, may_act: bool) -> Reply {
+        let (reply, answered) = mpsc::channel();
+        let ask = match request {
+            Request::Status => return Reply::Status(Box::new(self.status.report())),
+            Request::Blocks => {
+                let (reply, answered) = mpsc::channel();
+                return match (self.ask.wait(Ask::Blocks(reply)), answered.recv_timeout(PATIENCE)) {
+                    (Ok(()), Ok(blocks)) => Reply::Blocks(blocks),
+                    _ => Reply::Error("the agent is ending, or too busy to answer".to_owned()),
+                };
+            }
+            _ if !may_act => return Reply::Error("only root may act".to_owned()),
+            Request::Block { network, ttl, reason } => Ask::Block {
+                network,
+                ttl: ttl.map(Duration::from_secs),
+                reason,
+                reply,
+            },
+            Request::Undo { name } => Ask::Undo { name, reply },
+        };
+        match (self.ask.wait(ask), answered.recv_timeout(PATIENCE)) {
+            (Ok(()), Ok(Ok(outcomes))) => Reply::Done(outcomes),
+            (Ok(()), Ok(Err(error))) => Reply::Error(error),
+            _ => Reply::Error("the agent is ending, or too busy to answer".to_owned()),
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    }
+    // Only one agent has the spool, so a socket that is there is left over.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    if let Ok(Some(group)) = Group::from_name(READERS)
+        && chown(path, None, Some(Gid::from_raw(group.gid.as_raw()))).is_ok()
+    {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    }
+    Ok(listener)
+}
+
+/// Asks the agent that listens on `path`.
+pub fn ask(path: &Path, request: &Request) -> io::Result<Reply> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE * 2))?;
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    (&stream).write_all(&text)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}

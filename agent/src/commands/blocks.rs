@@ -1,0 +1,165 @@
+//! `picket blocks` and `picket undo`.
+
+use super::Failure;
+use super::run::load;
+use crate::app::control::{self, Reply, Request};
+use clap::{Args, Subcommand};
+use picket_common::action::{Decision, Network};
+use picket_common::ndjson;
+use picket_common::record::Outcome;
+use picket_common::terminal::Plain;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+/// Where the running agent is found.
+#[derive(Args)]
+pub struct Agent {
+    /// The agent's configuration.
+    #[arg(long, default_value = "/etc/picket/picket.toml")]
+    config: PathBuf,
+    /// Print JSON, an object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to do with blocks.
+#[derive(Subcommand)]
+pub enum Blocks {
+    /// Show what is blocked, why, and until when.
+    List {
+        #[command(flatten)]
+        agent: Agent,
+    },
+    /// Block an address or a network.
+    Add {
+        /// The address, or the network as 198.51.100.0/24.
+        network: Network,
+        /// For how many minutes; without it until it is undone.
+        #[arg(long)]
+        minutes: Option<u32>,
+        /// Why, for whoever reads it later.
+        #[arg(long, default_value = "by hand")]
+        reason: String,
+        #[command(flatten)]
+        agent: Agent,
+    },
+    /// Let an address or a network in again.
+    Remove {
+        /// The one that `picket blocks list` shows.
+        network: Network,
+        #[command(flatten)]
+        agent: Agent,
+    },
+}
+
+/// Takes back an action.
+#[derive(Args)]
+pub struct Undo {
+    /// Its id, or its target.
+    name: String,
+    #[command(flatten)]
+    agent: Agent,
+}
+
+impl Blocks {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::List { agent } => list(&agent),
+            Self::Add {
+                network,
+                minutes,
+                reason,
+                agent,
+            } => {
+                let ttl = minutes.map(|minutes| u64::from(minutes) * 60);
+                act(&agent, &Request::Block { network, ttl, reason })
+            }
+            Self::Remove { network, agent } => undo(&agent, network.to_string()),
+        }
+    }
+}
+
+impl Undo {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        undo(&self.agent, self.name)
+    }
+}
+
+fn undo(agent: &Agent, name: String) -> Result<(), Failure> {
+    act(agent, &Request::Undo { name })
+}
+
+fn list(agent: &Agent) -> Result<(), Failure> {
+    let Reply::Blocks(blocks) = agent.ask(&Request::Blocks)? else {
+        return Err(Failure::Answer);
+    };
+    let mut output = io::stdout().lock();
+    for block in blocks {
+        if agent.json {
+            ndjson::write(&mut output, &block)?;
+            continue;
+        }
+        let until = block.until.map_or("undone".to_owned(), |until| until.to_string());
+        let (id, target) = (block.action.id, &block.action.target);
+        writeln!(
+            output,
+            "{id}  {target}  until {until}  {}",
+            Plain(&block.action.reason)
+        )?;
+    }
+    Ok(())
+}
+
+fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
+    let Reply::Done(outcomes) = agent.ask(request)? else {
+        return Err(Failure::Answer);
+    };
+    let mut output = io::stdout().lock();
+    let mut failed = None;
+    for outcome in &outcomes {
+        if agent.json {
+            ndjson::write(&mut output, outcome)?;
+        } else if let Some(line) = sentence(outcome) {
+            writeln!(output, "{}", Plain(&line))?;
+        }
+        if let Decision::Refused { because } | Decision::Failed { because } = &outcome.decision {
+            failed = Some(because.clone());
+        }
+    }
+    match failed {
+        Some(because) => Err(Failure::Agent(because)),
+        None => Ok(()),
+    }
+}
+
+fn sentence(outcome: &Outcome) -> Option<String> {
+    let (id, target) = (outcome.action.id, &outcome.action.target);
+    match &outcome.decision {
+        Decision::Applied => Some(format!("{target} is blocked; picket undo {id}")),
+        Decision::Simulated => Some(format!(
+            "{target} would be blocked; the agent only watches (respond.mode)"
+        )),
+        Decision::Undone => Some(format!("{target} is let in again")),
+        Decision::Expired => Some(format!("{target} is let in again: its time is over")),
+        Decision::Refused { .. } | Decision::Failed { .. } => None,
+    }
+}
+
+impl Agent {
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Asks the running agent.
+    pub(super) fn ask(&self, request: &Request) -> Result<Reply, Failure> {
+        let socket = load(&self.config)?.agent.socket;
+        match control::ask(&socket, request) {
+            Ok(Reply::Error(error)) => Err(Failure::Agent(error)),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(Failure::Unreachable {
+                path: socket.display().to_string(),
+                error,
+            }),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `picket status`.
+
+use super::Failure;
+use super::blocks::Agent;
+use crate::app::control::{Reply, Request};
+use clap::Args;
+use picket_common::ndjson;
+use picket_common::terminal::Plain;
+use std::io::{self, Write as _};
+
+/// Shows how the running agent is.
+#[derive(Args)]
+pub struct Status {
+    #[command(flatten)]
+    agent: Agent,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Reply::Status(report) = self.agent.ask(&Request::Status)? else {
+            return Err(Failure::Answer);
+        };
+        let mut output = io::stdout().lock();
+        if self.agent.is_json() {
+            return Ok(ndjson::write(&mut output, &report)?);
+        }
+        writeln!(
+            output,
+            "picket {} in {} mode since {}",
+            report.version, report.mode, report.started
+        )?;
+        for watched in &report.watching {
+            writeln!(output, "watching   {}", Plain(watched))?;
+        }
+        for (name, lane) in [("findings", report.findings), ("events", report.events)] {
+            writeln!(
+                output,
+                "{name:<10} {} not yet at the collector, {} bytes on disk",
+                lane.records, lane.bytes
+            )?;
+        }
+        let last = report
+            .acknowledged
+            .map_or("nothing yet".to_owned(), |time| time.to_string());
+        writeln!(output, "collector  last acknowledged: {last}")?;
+        if let Some(trouble) = &report.trouble {
+            writeln!(output, "trouble    {}", Plain(trouble))?;
+        }
+        Ok(())
+    }
+}

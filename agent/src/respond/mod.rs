@@ -1,0 +1,57 @@
+//! Acting: what a finding asks for, decided by policy, held by the guard, written down, done, and taken back.
+
+mod block_ip;
+mod guard;
+mod ledger;
+mod policy;
+mod response;
+mod simulated;
+#[cfg(test)]
+mod tests;
+
+pub use block_ip::BlockIp;
+pub use guard::{Guard, HostFacts};
+pub use ledger::{Ledger, LedgerError};
+pub use response::{Block, Response, UndoError};
+pub use simulated::Simulated;
+
+use picket_common::action::{Action, ActionKind, Decision, Network};
+use picket_common::time::Timestamp;
+use std::time::Duration;
+
+/// Something that acts.
+pub trait Responder: Send {
+    /// The kind of act.
+    fn handles(&self) -> ActionKind;
+
+    /// What it does, for an operator.
+    fn describe(&self) -> &'static str;
+
+    /// What becomes of an action that it carries out: [`Decision::Applied`], or [`Decision::Simulated`] when it changes nothing.
+    fn decides(&self) -> Decision;
+
+    /// Does it. Doing it twice is doing it once.
+    fn apply(&mut self, action: &Action) -> Result<(), RespondError>;
+
+    /// Takes it back. What is not there any more is taken back.
+    fn undo(&mut self, action: &Action) -> Result<(), RespondError>;
+
+    /// Makes what holds on the host what is wanted: each network with the time that it has left.
+    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError>;
+
+    /// Whether somebody else may have changed what holds on the host since this was last asked.
+    fn is_disturbed(&mut self) -> Result<bool, RespondError>;
+}
+
+/// An act did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum RespondError {
+    /// The firewall.
+    #[error(transparent)]
+    Firewall(#[from] crate::sys::nft::NftError),
+}
+
+/// What is left of a span that ends at `until`; at least a moment, so that nothing is asked for without an end.
+fn left(until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    until.map(|until| until.since(now).max(Duration::from_millis(1)))
+}

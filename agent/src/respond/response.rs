@@ -1,0 +1,298 @@
+//! The stage itself: findings in, outcomes out.
+
+use super::guard::Guard;
+use super::ledger::{Ledger, LedgerError};
+use super::policy::Policy;
+use super::{Responder, left};
+use crate::config::Respond;
+use picket_common::action::{Action, Decision, Network, Target};
+use picket_common::event::Event;
+use picket_common::finding::Finding;
+use picket_common::ids::RecordId;
+use picket_common::record::Outcome;
+use picket_common::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A block that holds, or would hold in enforce mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// What was decided.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Until when; `None` is until undone.
+    pub until: Option<Timestamp>,
+}
+
+/// There is nothing to take back, or it could not be.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    /// No such thing.
+    #[error("no action '{0}' is in force; `picket blocks list` shows those that are")]
+    Unknown(String),
+    /// The ledger cannot be written, so nothing may be done.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// See the module. The clock is whoever calls.
+pub struct Response {
+    settings: Respond,
+    policy: Policy,
+    guard: Guard,
+    ledger: Ledger,
+    responder: Box<dyn Responder>,
+    live: BTreeMap<Network, Block>,
+}
+
+impl Response {
+    /// A stage that goes on with what the ledger says holds.
+    pub fn new(settings: &Respond, guard: Guard, ledger: Ledger, responder: Box<dyn Responder>) -> Self {
+        let mut policy = Policy::new(settings);
+        let mut live = BTreeMap::new();
+        for (action, time) in ledger.live() {
+            let Target::BlockIp(network) = action.target;
+            policy.remember(network, time);
+            let until = action.ttl.map(|ttl| action.time.plus(ttl));
+            live.insert(network, Block { action, until });
+        }
+        Self {
+            settings: settings.clone(),
+            policy,
+            guard,
+            ledger,
+            responder,
+            live,
+        }
+    }
+
+    /// The guard, which learns.
+    pub fn guard(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
+    /// Learns from an event who logs in.
+    pub fn observe(&mut self, event: &Event) {
+        self.guard.observe(event);
+    }
+
+    /// Does what a finding suggests, if policy and guard agree.
+    pub fn consider(&mut self, finding: &Finding, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let kind = self.responder.handles().as_str();
+        let Some(address) = finding
+            .source
+            .filter(|_| finding.suggests.iter().any(|wanted| wanted == kind))
+        else {
+            return Ok(Vec::new());
+        };
+        let network = self.policy.network(address, now);
+        if self.covers(&network) {
+            return Ok(Vec::new());
+        }
+        let action = Action {
+            id: RecordId::derived(
+                now,
+                &[finding.id.to_string().as_bytes(), network.to_string().as_bytes()],
+            ),
+            time: now,
+            target: Target::BlockIp(network),
+            ttl: Some(self.policy.time_to_live(&network, now)),
+            reason: finding.summary.clone(),
+            finding: Some(finding.id),
+        };
+        let refused = self.guard.refuses(&network, Some(finding));
+        self.act(action, refused, now)
+    }
+
+    /// Blocks for an operator; `ttl` `None` is until undone.
+    pub fn block(
+        &mut self,
+        network: Network,
+        ttl: Option<Duration>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, LedgerError> {
+        let action = Action {
+            id: random(now),
+            time: now,
+            target: Target::BlockIp(network),
+            ttl,
+            reason: reason.to_owned(),
+            finding: None,
+        };
+        let refused = self.guard.refuses(&network, None);
+        self.act(action, refused, now)
+    }
+
+    fn covers(&self, network: &Network) -> bool {
+        let covered_by = |prefix| {
+            Network::new(network.address(), prefix).is_some_and(|wide| self.live.contains_key(&wide))
+        };
+        self.live.contains_key(network) || (network.address().is_ipv6() && covered_by(64))
+    }
+
+    fn act(
+        &mut self,
+        action: Action,
+        refused: Option<String>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, LedgerError> {
+        let Target::BlockIp(network) = action.target;
+        let max = self.settings.max_blocks;
+        let refused = refused.or_else(|| {
+            (self.live.len() >= max)
+                .then(|| format!("{max} blocks are in force already (respond.max_blocks)"))
+        });
+        if let Some(because) = refused {
+            return self.note(action, Decision::Refused { because }, now);
+        }
+        let decision = self.responder.decides();
+        if decision == Decision::Applied {
+            self.ledger.claim(&action, now)?;
+        }
+        if let Err(error) = self.responder.apply(&action) {
+            let because = error.to_string();
+            return self.note(action, Decision::Failed { because }, now);
+        }
+        self.policy.remember(network, now);
+        let mut outcomes = self.replaced_by(&network, now)?;
+        let until = action.ttl.map(|ttl| now.plus(ttl));
+        self.live.insert(
+            network,
+            Block {
+                action: action.clone(),
+                until,
+            },
+        );
+        outcomes.extend(self.note(action, decision, now)?);
+        Ok(outcomes)
+    }
+
+    /// Ends the blocks that a wider one makes needless, and the one that a new one takes the place of.
+    fn replaced_by(&mut self, network: &Network, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let inside: Vec<Network> = self
+            .live
+            .keys()
+            .filter(|other| network.contains(other.address()))
+            .copied()
+            .collect();
+        let mut outcomes = Vec::new();
+        for other in inside {
+            if let Some(block) = self.live.remove(&other) {
+                if other != *network
+                    && let Err(error) = self.responder.undo(&block.action)
+                {
+                    tracing::warn!("{other}: {error}");
+                }
+                outcomes.extend(self.note(block.action, Decision::Undone, now)?);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes back an action, named by its id or by its target.
+    pub fn undo(&mut self, name: &str, now: Timestamp) -> Result<Vec<Outcome>, UndoError> {
+        let wanted = name.parse::<Network>().ok();
+        let found = self
+            .live
+            .iter()
+            .find(|(network, block)| wanted == Some(**network) || block.action.id.to_string() == name)
+            .map(|(network, _)| *network);
+        let Some(block) = found.and_then(|network| self.live.remove(&network)) else {
+            return Err(UndoError::Unknown(name.chars().take(64).collect()));
+        };
+        match self.responder.undo(&block.action) {
+            Ok(()) => Ok(self.note(block.action, Decision::Undone, now)?),
+            Err(error) => {
+                let because = format!("it could not be taken back: {error}");
+                let Target::BlockIp(network) = block.action.target;
+                let action = block.action.clone();
+                self.live.insert(network, block);
+                Ok(vec![outcome(action, Decision::Failed { because }, now)])
+            }
+        }
+    }
+
+    /// What is in force.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.live.values()
+    }
+
+    /// When the next block ends.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.live.values().filter_map(|block| block.until).min()
+    }
+
+    /// Ends what is over. The firewall has let go by itself.
+    pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let over: Vec<Network> = self
+            .live
+            .iter()
+            .filter(|(_, block)| block.until.is_some_and(|until| until <= now))
+            .map(|(network, _)| *network)
+            .collect();
+        let mut outcomes = Vec::new();
+        for network in over {
+            if let Some(block) = self.live.remove(&network) {
+                outcomes.extend(self.note(block.action, Decision::Expired, now)?);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes the host what the ledger says; gives what ended meanwhile. With `always` false only if somebody else may have
+    /// changed it.
+    pub fn reconcile(&mut self, now: Timestamp, always: bool) -> Result<Vec<Outcome>, LedgerError> {
+        let outcomes = self.expire(now)?;
+        let disturbed = always || self.responder.is_disturbed().unwrap_or(true);
+        if disturbed {
+            let wanted: Vec<_> = self
+                .live
+                .iter()
+                .map(|(network, block)| (*network, left(block.until, now)))
+                .collect();
+            if let Err(error) = self.responder.reconcile(&wanted) {
+                tracing::warn!("blocks could not be put back: {error}");
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The number of the last entry of the ledger: all outcomes up to it have been given.
+    pub fn number(&self) -> u64 {
+        self.ledger.last()
+    }
+
+    /// Outcomes of the last run that may not have reached the spool.
+    pub fn take_unspooled(&mut self) -> Vec<(u64, Outcome)> {
+        self.ledger.take_unspooled()
+    }
+
+    fn note(
+        &mut self,
+        action: Action,
+        decision: Decision,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, LedgerError> {
+        let outcome = outcome(action, decision, now);
+        self.ledger.record(&outcome)?;
+        Ok(vec![outcome])
+    }
+}
+
+fn outcome(action: Action, decision: Decision, now: Timestamp) -> Outcome {
+    let name = serde_json::to_vec(&decision).unwrap_or_default();
+    Outcome {
+        id: RecordId::derived(now, &[action.id.to_string().as_bytes(), &name]),
+        time: now,
+        action,
+        decision,
+    }
+}
+
+fn random(now: Timestamp) -> RecordId {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    RecordId::random(now, random)
+}

@@ -1,0 +1,299 @@
+//! The stage as a whole: policy, guard, ledger, firewall.
+
+use super::*;
+use crate::config::Respond;
+use picket_common::event::{AuthAction, AuthEvent, Event, Outcome as Result_, Payload, Peer};
+use picket_common::finding::{Finding, RuleRef, Severity};
+use picket_common::ids::RecordId;
+use picket_common::record::Outcome;
+use std::net::IpAddr;
+use std::path::Path;
+
+const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn finding(address: &str, number: u64) -> Finding {
+    Finding {
+        id: RecordId::derived(NOW, &[address.as_bytes(), &number.to_le_bytes()]),
+        time: NOW,
+        detected: NOW,
+        rule: RuleRef {
+            id: "r".to_owned(),
+            title: "t".to_owned(),
+            attack: Vec::new(),
+        },
+        severity: Severity::High,
+        summary: "many failed logins".to_owned(),
+        group: Vec::new(),
+        count: None,
+        source: Some(address.parse().unwrap()),
+        user: None,
+        events: Vec::new(),
+        suggests: vec!["block_ip".to_owned()],
+    }
+}
+
+fn login(address: &str, outcome: Result_, number: u64) -> Event {
+    let mut auth = AuthEvent::new(AuthAction::Login, outcome, "sshd");
+    auth.source = Some(Peer::new(address.parse().unwrap(), None));
+    Event {
+        id: RecordId::derived(NOW, &[b"login", &number.to_le_bytes()]),
+        time: NOW,
+        observed: NOW,
+        payload: Payload::Auth(auth),
+    }
+}
+
+fn simulated(settings: &Respond) -> Response {
+    let guard = Guard::new(HostFacts::default(), &settings.protect);
+    Response::new(settings, guard, Ledger::in_memory(), Box::new(Simulated))
+}
+
+fn decisions(outcomes: &[Outcome]) -> Vec<(String, Decision, Option<Duration>)> {
+    outcomes
+        .iter()
+        .map(|outcome| {
+            (
+                outcome.action.target.to_string(),
+                outcome.decision.clone(),
+                outcome.action.ttl,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_returning_address_is_blocked_for_longer_and_a_live_block_is_left_alone() {
+    let mut response = simulated(&Respond::default());
+    let mut now = NOW;
+    for minutes in [10, 60, 360, 2160, 7 * 1440, 7 * 1440] {
+        let outcomes = response.consider(&finding("198.51.100.9", minutes), now).unwrap();
+        let ttl = MINUTE * u32::try_from(minutes).unwrap();
+        assert_eq!(
+            decisions(&outcomes),
+            [("198.51.100.9".to_owned(), Decision::Simulated, Some(ttl))]
+        );
+        assert_eq!(
+            response.consider(&finding("198.51.100.9", minutes), now).unwrap(),
+            []
+        );
+        now = now.plus(ttl);
+        assert_eq!(response.next_deadline(), Some(now));
+        assert_eq!(response.expire(now).unwrap()[0].decision, Decision::Expired);
+    }
+}
+
+#[test]
+fn many_addresses_of_one_ipv6_network_are_blocked_as_one() {
+    let mut response = simulated(&Respond::default());
+    let targets = |outcomes: Vec<Outcome>| {
+        decisions(&outcomes)
+            .into_iter()
+            .map(|(target, _, _)| target)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        targets(response.consider(&finding("2001:db8::1", 1), NOW).unwrap()),
+        ["2001:db8::1"]
+    );
+    assert_eq!(
+        targets(response.consider(&finding("2001:db8::2", 2), NOW).unwrap()),
+        ["2001:db8::2"]
+    );
+    let last = response.consider(&finding("2001:db8::3", 3), NOW).unwrap();
+    assert_eq!(targets(last), ["2001:db8::1", "2001:db8::2", "2001:db8::/64"]);
+    assert_eq!(response.consider(&finding("2001:db8::4", 4), NOW).unwrap(), []);
+    assert_eq!(response.blocks().count(), 1);
+}
+
+#[test]
+fn what_carries_the_operator_is_refused_with_its_reason() {
+    let mut settings = Respond::default();
+    settings.protect.push("203.0.113.0/24".parse().unwrap());
+    settings.max_blocks = 1;
+    let facts = HostFacts {
+        networks: vec![(
+            "198.51.100.1".parse().unwrap(),
+            "it is this host's gateway".to_owned(),
+        )],
+        live: false,
+    };
+    let guard = Guard::new(facts, &settings.protect);
+    let mut response = Response::new(&settings, guard, Ledger::in_memory(), Box::new(Simulated));
+    response.observe(&login("198.51.100.50", Result_::Success, 1));
+    for (number, (address, reason)) in (1..).zip([
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("198.51.100.1", "gateway"),
+        ("203.0.113.7", "respond.protect"),
+        ("198.51.100.50", "may be an administrator"),
+    ]) {
+        let outcomes = response.consider(&finding(address, number), NOW).unwrap();
+        let Decision::Refused { because } = &outcomes[0].decision else {
+            panic!("{outcomes:?}")
+        };
+        assert!(because.contains(reason), "{because}");
+    }
+    // An operator is held back as well, and so is a network around what is protected.
+    let outcomes = response
+        .block("198.51.100.0/24".parse().unwrap(), None, "by hand", NOW)
+        .unwrap();
+    assert!(matches!(outcomes[0].decision, Decision::Refused { .. }));
+    response.consider(&finding("192.0.2.1", 20), NOW).unwrap();
+    let outcomes = response.consider(&finding("192.0.2.2", 21), NOW).unwrap();
+    assert!(matches!(&outcomes[0].decision, Decision::Refused { because } if because.contains("max_blocks")));
+}
+
+#[test]
+fn whoever_guesses_a_password_does_not_become_unblockable() {
+    let mut response = simulated(&Respond::default());
+    for number in 0..5 {
+        response.observe(&login("198.51.100.9", Result_::Failure, number));
+    }
+    response.observe(&login("198.51.100.9", Result_::Success, 9));
+    assert_eq!(
+        response.consider(&finding("198.51.100.9", 1), NOW).unwrap()[0].decision,
+        Decision::Simulated
+    );
+    // Nor does one whose login is what was found.
+    let accepted = login("198.51.100.10", Result_::Success, 10);
+    response.observe(&accepted);
+    let mut found = finding("198.51.100.10", 2);
+    found.events.push(accepted.id);
+    assert_eq!(
+        response.consider(&found, NOW).unwrap()[0].decision,
+        Decision::Simulated
+    );
+}
+
+/// A responder that remembers what holds, and can be told to fail.
+#[derive(Default, Clone)]
+struct Fake(std::sync::Arc<std::sync::Mutex<(Vec<Network>, bool)>>);
+
+impl Responder for Fake {
+    fn handles(&self) -> ActionKind {
+        ActionKind::BlockIp
+    }
+    fn describe(&self) -> &'static str {
+        "fake"
+    }
+    fn decides(&self) -> Decision {
+        Decision::Applied
+    }
+    fn apply(&mut self, action: &Action) -> Result<(), RespondError> {
+        let mut inner = self.0.lock().unwrap();
+        if inner.1 {
+            return Err(crate::sys::nft::NftError::Forbidden.into());
+        }
+        let picket_common::action::Target::BlockIp(network) = action.target;
+        inner.0.push(network);
+        Ok(())
+    }
+    fn undo(&mut self, action: &Action) -> Result<(), RespondError> {
+        let picket_common::action::Target::BlockIp(network) = action.target;
+        self.0.lock().unwrap().0.retain(|other| *other != network);
+        Ok(())
+    }
+    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
+        self.0.lock().unwrap().0 = wanted.iter().map(|(network, _)| *network).collect();
+        Ok(())
+    }
+    fn is_disturbed(&mut self) -> Result<bool, RespondError> {
+        Ok(false)
+    }
+}
+
+fn open(path: &Path, fake: &Fake, spooled: u64) -> Response {
+    let settings = Respond::default();
+    let (ledger, problems) = Ledger::open(path, spooled).unwrap();
+    assert_eq!(problems, Vec::<String>::new());
+    let guard = Guard::new(HostFacts::default(), &[]);
+    Response::new(&settings, guard, ledger, Box::new(fake.clone()))
+}
+
+#[test]
+fn blocks_outlive_the_agent_and_are_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/ledger");
+    let fake = Fake::default();
+    let mut response = open(&path, &fake, 0);
+    let applied = response.consider(&finding("198.51.100.9", 1), NOW).unwrap();
+    assert_eq!(applied[0].decision, Decision::Applied);
+    response.consider(&finding("198.51.100.10", 2), NOW).unwrap();
+    let spooled = response.number();
+    let undone = response.undo("198.51.100.10", NOW).unwrap();
+    drop(response);
+
+    // A reboot: nothing holds any more, and a line was cut.
+    fake.0.lock().unwrap().0.clear();
+    let mut text = std::fs::read(&path).unwrap();
+    text.extend_from_slice(b"{\"number\":99,\"ent");
+    std::fs::write(&path, text).unwrap();
+    let mut response = open(&path, &fake, spooled);
+    assert_eq!(response.take_unspooled(), [(spooled + 1, undone[0].clone())]);
+    response.reconcile(NOW, true).unwrap();
+    assert_eq!(
+        fake.0.lock().unwrap().0,
+        ["198.51.100.9".parse::<Network>().unwrap()]
+    );
+    let id = applied[0].action.id.to_string();
+    assert_eq!(response.undo(&id, NOW).unwrap()[0].decision, Decision::Undone);
+    assert!(fake.0.lock().unwrap().0.is_empty());
+    assert!(matches!(response.undo(&id, NOW), Err(UndoError::Unknown(_))));
+    drop(response);
+    assert_eq!(open(&path, &fake, 0).blocks().count(), 0);
+}
+
+#[test]
+fn a_firewall_that_refuses_is_a_failure_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::default();
+    fake.0.lock().unwrap().1 = true;
+    let mut response = open(&folder.path().join("ledger"), &fake, 0);
+    let outcomes = response.consider(&finding("198.51.100.9", 1), NOW).unwrap();
+    assert!(
+        matches!(&outcomes[0].decision, Decision::Failed { because } if because.contains("not permitted"))
+    );
+    assert_eq!(response.blocks().count(), 0);
+}
+
+#[test]
+fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
+    use nix::sched::{CloneFlags, unshare};
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+        println!("skipped: no network namespace of its own: {error}");
+        return;
+    }
+    let nft = |arguments: &[&str]| {
+        let output = std::process::Command::new("nft")
+            .args(arguments)
+            .output()
+            .expect("nft starts");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (firewall, error) = BlockIp::open();
+    assert!(error.is_none(), "{error:?}");
+    let (ledger, _) = Ledger::open(&folder.path().join("ledger"), 0).unwrap();
+    let guard = Guard::new(HostFacts::default(), &[]);
+    let mut response = Response::new(&Respond::default(), guard, ledger, Box::new(firewall));
+    for (number, address) in (1..).zip(["198.51.100.9", "2001:db8::1", "2001:db8::2", "2001:db8::3"]) {
+        response.consider(&finding(address, number), NOW).unwrap();
+    }
+    let listed = nft(&["list", "table", "inet", "picket"]);
+    assert!(
+        listed.contains("198.51.100.9") && listed.contains("2001:db8::/64"),
+        "{listed}"
+    );
+    assert!(!listed.contains("2001:db8::1"), "{listed}");
+    nft(&["flush", "ruleset"]);
+    response.reconcile(NOW, false).unwrap();
+    let listed = nft(&["list", "table", "inet", "picket"]);
+    assert!(
+        listed.contains("198.51.100.9") && listed.contains("2001:db8::/64"),
+        "{listed}"
+    );
+    let address: IpAddr = "198.51.100.9".parse().unwrap();
+    response.undo(&address.to_string(), NOW).unwrap();
+    assert!(!nft(&["list", "table", "inet", "picket"]).contains("198.51.100.9"));
+}
