@@ -1,5 +1,5 @@
 # `make test` is all that has to hold; `make run` shows it at work. Both install what is missing.
-.PHONY: help run test lint bench tools
+.PHONY: help run demo test lint bench tools
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -21,6 +21,10 @@ test: lint ## Everything that has to hold
 run: tools ## A collector and an agent in monitor mode on this machine's own logs, until Ctrl-C
 	cargo build --release --workspace --locked --bins
 	@packaging/run.sh
+
+demo: tools ## A real attack on a real sshd, in network namespaces of its own: seen, blocked, undone
+	cargo build --release --workspace --locked --bins
+	@target/release/demo
 
 bench: tools ## The table of figures; fail2ban, where it is installed, is the peer
 	cargo build --release --workspace --locked --bins

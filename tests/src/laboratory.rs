@@ -14,6 +14,8 @@ use std::time::Duration;
 pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
 /// The attacker's addresses.
 pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
+/// The addresses of somebody beside the attacker, who may log in.
+pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8:0:0:1::20"];
 /// The one account that can log in by password, and its password.
 pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
 
@@ -108,6 +110,14 @@ impl Laboratory {
             ]);
             ip(&["-n", name, "link", "set", "eth0", "up"]);
         }
+        for (address, length) in NEIGHBOUR.iter().zip(["24", "64"]) {
+            let address = format!("{address}/{length}");
+            let mut add = vec!["-n", &lab.attacker, "addr", "add", &address, "dev", "eth0"];
+            if length == "64" {
+                add.push("nodad");
+            }
+            ip(&add);
+        }
         lab.write_files();
         let script = lab.path("host.sh");
         let host = Command::new("ip")
@@ -143,8 +153,23 @@ impl Laboratory {
         })
     }
 
-    /// One login over SSH from the attacker's side, with one password.
+    /// The network namespace of the host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// One login over SSH from the attacker's address, with one password.
     pub fn login(&self, host: &str, user: &str, password: &str) -> Output {
+        let source = if host.contains(':') {
+            ATTACKER[1]
+        } else {
+            ATTACKER[0]
+        };
+        self.login_from(source, host, user, password)
+    }
+
+    /// The same from another address.
+    pub fn login_from(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
         Command::new("ip")
             .args([
                 "netns",
@@ -156,6 +181,8 @@ impl Laboratory {
                 "ssh",
                 "-F",
                 "none",
+                "-b",
+                source,
                 "-l",
                 user,
             ])
@@ -165,7 +192,12 @@ impl Laboratory {
                 "-o",
                 "UserKnownHostsFile=/dev/null",
                 "-o",
-                "ConnectTimeout=5",
+                "ConnectTimeout=3",
+                // Whoever is cut off in the middle gives up as well.
+                "-o",
+                "ServerAliveInterval=1",
+                "-o",
+                "ServerAliveCountMax=3",
             ])
             .args([
                 "-o",

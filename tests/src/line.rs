@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// See the module.
 pub struct Line {
     folder: tempfile::TempDir,
+    namespace: Option<String>,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
@@ -22,6 +23,11 @@ pub struct Line {
 impl Line {
     /// Starts a collector and makes a host known to it; the agent is not started yet.
     pub fn start(settings: &str) -> Self {
+        Self::on(None, None, settings)
+    }
+
+    /// The same in a network namespace, watching a log that is there already.
+    pub fn on(namespace: Option<&str>, log: Option<&Path>, settings: &str) -> Self {
         // Others may look: the courier runs as another user when the tests run as root.
         let folder = tempfile::Builder::new()
             .prefix("picket-line-")
@@ -29,15 +35,18 @@ impl Line {
             .expect("a folder");
         let mut line = Self {
             folder,
+            namespace: namespace.map(str::to_owned),
             collector: None,
             address: "127.0.0.1:0".to_owned(),
             agent: None,
         };
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
         let here = line.folder.path().display();
+        let log = log.map_or_else(|| line.path("auth.log"), Path::to_owned);
         let text = format!(
-            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\nfiles = [\"{here}/auth.log\"]\njournal = \"no\"\nstart = \"beginning\"\n\
+            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\nfiles = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n\
              [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
+            log.display(),
             rules.display()
         );
         fs::write(line.path("picket.toml"), text).expect("a file");
@@ -55,7 +64,7 @@ impl Line {
 
     /// `picket enroll` with the token in the file `token`.
     pub fn enroll(&self) -> std::process::Output {
-        crate::picket()
+        self.command("picket")
             .args([
                 "enroll",
                 "--collector",
@@ -92,7 +101,7 @@ impl Line {
     /// Starts the collector, where it was before if it ran before.
     pub fn start_collector(&mut self) {
         let mut child = self
-            .collector_command()
+            .command("picket-collector")
             .args(["serve", "--listen", &self.address, "--data"])
             .arg(self.path("collector"))
             .stdout(Stdio::piped())
@@ -103,20 +112,34 @@ impl Line {
         self.collector = Some(child);
     }
 
-    /// Starts the agent and waits until it says that it watches.
+    /// Starts the agent and waits until it is ready.
     pub fn start_agent(&mut self) {
         let errors = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path("agent.log"));
-        let child = crate::picket()
+        let mut child = self
+            .command("picket")
             .arg("run")
             .arg("--config")
             .arg(self.path("picket.toml"))
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(errors.expect("a file"))
             .spawn()
             .expect("the agent starts");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        // Findings may come before it is ready in every part.
+        let ready = output
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .any(|said| said == "picket is ready");
+        if !ready {
+            let log = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
+            panic!("the agent ended before it was ready:\n{log}");
+        }
+        // What it says from now on must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         self.agent = Some(child);
     }
 
@@ -139,7 +162,7 @@ impl Line {
     /// What a subcommand of the collector prints.
     pub fn collect(&self, arguments: &[&str]) -> String {
         let output = self
-            .collector_command()
+            .command("picket-collector")
             .args(arguments)
             .arg("--data")
             .arg(self.path("collector"))
@@ -155,7 +178,8 @@ impl Line {
 
     /// What a subcommand of the agent prints, or what it complains of.
     pub fn operate(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = crate::picket()
+        let output = self
+            .command("picket")
             .args(arguments)
             .arg("--config")
             .arg(self.path("picket.toml"))
@@ -172,7 +196,7 @@ impl Line {
     /// Waits until a record that is no event fulfils `wanted`.
     pub fn wait_for(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut child = self
-            .collector_command()
+            .command("picket-collector")
             .args(["findings", "--follow", "--json", "--data"])
             .arg(self.path("collector"))
             .stdout(Stdio::piped())
@@ -210,8 +234,17 @@ impl Line {
         })
     }
 
-    fn collector_command(&self) -> Command {
-        Command::new(crate::binary("picket-collector"))
+    /// A binary of ours, where the line is.
+    fn command(&self, name: &str) -> Command {
+        let binary = crate::binary(name);
+        match &self.namespace {
+            None => Command::new(binary),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary);
+                command
+            }
+        }
     }
 }
 

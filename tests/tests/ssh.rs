@@ -70,3 +70,18 @@ fn events(lab: &Laboratory, traditional: bool) -> Vec<Value> {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
+
+#[test]
+fn an_attacker_is_cut_off_a_neighbour_is_not_and_undo_lets_the_attacker_in_again() {
+    if let Some(reason) = Laboratory::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let timelines = picket_tests::story::tell(|_| ());
+    assert_eq!(timelines.len(), 2);
+    for timeline in timelines {
+        assert!(timeline.first_failure < timeline.last_failure, "{timeline:?}");
+        assert!(timeline.detected <= timeline.blocked, "{timeline:?}");
+        assert!(timeline.blocked <= timeline.received, "{timeline:?}");
+    }
+}

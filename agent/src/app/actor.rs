@@ -88,7 +88,7 @@ impl Actor {
             .map(Network::single);
         let guard = Guard::new(HostFacts::default(), &settings.respond.protect);
         let mut actor = Self {
-            response: Response::new(&settings.respond, guard, ledger, responder),
+            response: Response::new(&settings.respond, guard, ledger, responder, |_| now()),
             protect: settings.respond.protect.clone(),
             collector,
             judged,

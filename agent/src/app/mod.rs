@@ -25,7 +25,7 @@ use control::{Control, Status};
 use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
 use rules::Rules;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -117,6 +117,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     });
     let courier = courier::start(settings, user, Arc::clone(&watch), spool, status)?;
 
+    // Whoever started it may wait for this line; nobody has to.
+    drop(writeln!(io::stdout(), "picket is ready"));
     loop {
         match signals.wait() {
             Ok(Signal::SIGHUP) => {

@@ -44,11 +44,22 @@ pub struct Response {
     ledger: Ledger,
     responder: Box<dyn Responder>,
     live: BTreeMap<Network, Block>,
+    /// The time after an act that was begun at some time: an outcome's time is when the act was done.
+    done_at: fn(Timestamp) -> Timestamp,
+    /// What an operator let in again, and until when that word holds against findings.
+    spared: BTreeMap<Network, Timestamp>,
 }
 
 impl Response {
-    /// A stage that goes on with what the ledger says holds.
-    pub fn new(settings: &Respond, guard: Guard, ledger: Ledger, responder: Box<dyn Responder>) -> Self {
+    /// A stage that goes on with what the ledger says holds. `done_at` looks at the clock after an act, or gives back the
+    /// time that it gets where time is not the clock's.
+    pub fn new(
+        settings: &Respond,
+        guard: Guard,
+        ledger: Ledger,
+        responder: Box<dyn Responder>,
+        done_at: fn(Timestamp) -> Timestamp,
+    ) -> Self {
         let mut policy = Policy::new(settings);
         let mut live = BTreeMap::new();
         for (action, time) in ledger.live() {
@@ -64,6 +75,8 @@ impl Response {
             ledger,
             responder,
             live,
+            done_at,
+            spared: BTreeMap::new(),
         }
     }
 
@@ -79,6 +92,7 @@ impl Response {
 
     /// Does what a finding suggests, if policy and guard agree.
     pub fn consider(&mut self, finding: &Finding, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        self.spared.retain(|_, until| *until > now);
         let kind = self.responder.handles().as_str();
         let Some(address) = finding
             .source
@@ -101,7 +115,10 @@ impl Response {
             reason: finding.summary.clone(),
             finding: Some(finding.id),
         };
-        let refused = self.guard.refuses(&network, Some(finding));
+        let refused = self
+            .guard
+            .refuses(&network, Some(finding))
+            .or_else(|| self.spares(&network));
         self.act(action, refused, now)
     }
 
@@ -123,6 +140,14 @@ impl Response {
         };
         let refused = self.guard.refuses(&network, None);
         self.act(action, refused, now)
+    }
+
+    /// Why a network is left alone although a finding wants it blocked: an operator has just let it in.
+    fn spares(&self, network: &Network) -> Option<String> {
+        let (spared, until) = self.spared.iter().find(|(spared, _)| spared.overlaps(network))?;
+        Some(format!(
+            "{network} is not blocked: an operator let {spared} in again; findings count from {until} on, `picket blocks add` at once"
+        ))
     }
 
     fn covers(&self, network: &Network) -> bool {
@@ -155,6 +180,7 @@ impl Response {
             let because = error.to_string();
             return self.note(action, Decision::Failed { because }, now);
         }
+        let now = (self.done_at)(now);
         self.policy.remember(network, now);
         let mut outcomes = self.replaced_by(&network, now)?;
         let until = action.ttl.map(|ttl| now.plus(ttl));
@@ -203,7 +229,12 @@ impl Response {
             return Err(UndoError::Unknown(name.chars().take(64).collect()));
         };
         match self.responder.undo(&block.action) {
-            Ok(()) => Ok(self.note(block.action, Decision::Undone, now)?),
+            Ok(()) => {
+                let Target::BlockIp(network) = block.action.target;
+                let until = block.until.unwrap_or_else(|| now.plus(self.settings.block));
+                self.spared.insert(network, until);
+                Ok(self.note(block.action, Decision::Undone, now)?)
+            }
             Err(error) => {
                 let because = format!("it could not be taken back: {error}");
                 let Target::BlockIp(network) = block.action.target;

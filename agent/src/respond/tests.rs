@@ -46,7 +46,9 @@ fn login(address: &str, outcome: Result_, number: u64) -> Event {
 
 fn simulated(settings: &Respond) -> Response {
     let guard = Guard::new(HostFacts::default(), &settings.protect);
-    Response::new(settings, guard, Ledger::in_memory(), Box::new(Simulated))
+    Response::new(settings, guard, Ledger::in_memory(), Box::new(Simulated), |now| {
+        now
+    })
 }
 
 fn decisions(outcomes: &[Outcome]) -> Vec<(String, Decision, Option<Duration>)> {
@@ -119,7 +121,13 @@ fn what_carries_the_operator_is_refused_with_its_reason() {
         live: false,
     };
     let guard = Guard::new(facts, &settings.protect);
-    let mut response = Response::new(&settings, guard, Ledger::in_memory(), Box::new(Simulated));
+    let mut response = Response::new(
+        &settings,
+        guard,
+        Ledger::in_memory(),
+        Box::new(Simulated),
+        |now| now,
+    );
     response.observe(&login("198.51.100.50", Result_::Success, 1));
     for (number, (address, reason)) in (1..).zip([
         ("127.0.0.1", "loopback"),
@@ -166,6 +174,28 @@ fn whoever_guesses_a_password_does_not_become_unblockable() {
     );
 }
 
+#[test]
+fn what_an_operator_let_in_is_left_alone_for_as_long_as_it_would_have_been_blocked() {
+    let mut response = simulated(&Respond::default());
+    response.consider(&finding("198.51.100.9", 1), NOW).unwrap();
+    response.undo("198.51.100.9", NOW).unwrap();
+    let again = response
+        .consider(&finding("198.51.100.9", 2), NOW.plus(MINUTE))
+        .unwrap();
+    assert!(
+        matches!(&again[0].decision, Decision::Refused { because } if because.contains("an operator let"))
+    );
+    let by_hand = response
+        .block("198.51.100.9".parse().unwrap(), None, "by hand", NOW)
+        .unwrap();
+    assert_eq!(by_hand[0].decision, Decision::Simulated);
+    response.undo("198.51.100.9", NOW).unwrap();
+    let later = response
+        .consider(&finding("198.51.100.9", 3), NOW.plus(MINUTE * 11))
+        .unwrap();
+    assert_eq!(later[0].decision, Decision::Simulated);
+}
+
 /// A responder that remembers what holds, and can be told to fail.
 #[derive(Default, Clone)]
 struct Fake(std::sync::Arc<std::sync::Mutex<(Vec<Network>, bool)>>);
@@ -208,7 +238,7 @@ fn open(path: &Path, fake: &Fake, spooled: u64) -> Response {
     let (ledger, problems) = Ledger::open(path, spooled).unwrap();
     assert_eq!(problems, Vec::<String>::new());
     let guard = Guard::new(HostFacts::default(), &[]);
-    Response::new(&settings, guard, ledger, Box::new(fake.clone()))
+    Response::new(&settings, guard, ledger, Box::new(fake.clone()), |now| now)
 }
 
 #[test]
@@ -276,7 +306,7 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
     assert!(error.is_none(), "{error:?}");
     let (ledger, _) = Ledger::open(&folder.path().join("ledger"), 0).unwrap();
     let guard = Guard::new(HostFacts::default(), &[]);
-    let mut response = Response::new(&Respond::default(), guard, ledger, Box::new(firewall));
+    let mut response = Response::new(&Respond::default(), guard, ledger, Box::new(firewall), |now| now);
     for (number, address) in (1..).zip(["198.51.100.9", "2001:db8::1", "2001:db8::2", "2001:db8::3"]) {
         response.consider(&finding(address, number), NOW).unwrap();
     }
