@@ -14,6 +14,7 @@ need ssh openssh-client
 need sshpass sshpass
 need rsyslogd rsyslog
 need openssl openssl
+need curl curl
 need nft nftables
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
