@@ -15,6 +15,11 @@ fn findings(log: &str) -> Vec<String> {
 }
 
 fn run(log: &str, rules: &[PathBuf]) -> (Vec<Value>, String) {
+    replay(log, rules, "finding")
+}
+
+/// What is printed of one kind, and what is complained of.
+fn replay(log: &str, rules: &[PathBuf], kind: &str) -> (Vec<Value>, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("auth.log");
     fs::write(&file, log).unwrap();
@@ -34,6 +39,7 @@ fn run(log: &str, rules: &[PathBuf]) -> (Vec<Value>, String) {
         printed
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|value: &Value| value["kind"] == kind)
             .collect(),
         complaints,
     )
@@ -277,4 +283,44 @@ fn ever_new_attackers_stay_within_the_bound_and_are_counted() {
         .unwrap();
     let complaints = String::from_utf8(output.stderr).unwrap();
     assert!(complaints.contains("groups had to make room"), "{complaints}");
+}
+
+#[test]
+fn what_would_be_done_is_said_with_each_finding() {
+    let mut log: String = (0..6)
+        .map(|second| failed(second, "root", "198.51.100.9"))
+        .collect();
+    log += &sshd(10, "Accepted password for alice from 203.0.113.7 port 4711 ssh2");
+    log += &(20..26)
+        .map(|second| failed(second, "root", "203.0.113.7"))
+        .collect::<String>();
+    // After its ten minutes the address comes back, and would be blocked for longer.
+    log += &(700..706)
+        .map(|second| failed(second, "root", "198.51.100.9"))
+        .collect::<String>();
+    let (actions, _) = replay(&log, &[shipped()], "action");
+    let said: Vec<_> = actions
+        .iter()
+        .map(|action| {
+            assert_eq!(action["action"], "block_ip");
+            (
+                action["target"].as_str().unwrap(),
+                action["decision"].as_str().unwrap(),
+                action["ttl"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("198.51.100.9", "simulated", 600),
+            ("203.0.113.7", "refused", 600),
+            ("198.51.100.9", "simulated", 3600),
+        ]
+    );
+    assert!(
+        actions[1]["reason"].as_str().unwrap().contains("administrator"),
+        "{}",
+        actions[1]
+    );
 }

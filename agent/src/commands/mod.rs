@@ -99,6 +99,8 @@ enum Failure {
     #[error("this host is enrolled already, as {0}; to do it again, give --again")]
     Enrolled(String),
     #[error(transparent)]
+    Ledger(#[from] crate::respond::LedgerError),
+    #[error(transparent)]
     App(#[from] crate::app::AppError),
     #[error("no rule could be loaded; name folders of Sigma rules with --rules DIR")]
     NoRules,

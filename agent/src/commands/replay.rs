@@ -2,11 +2,16 @@
 
 use super::Failure;
 use super::auth_log::AuthLog;
+use crate::config::Respond;
 use crate::detect::{Detector as _, Sigma, read_folder};
+use crate::respond::{Guard, HostFacts, Ledger, Response, Simulated};
 use clap::Subcommand;
+use picket_common::action::Decision;
 use picket_common::event::{Event, Payload};
 use picket_common::ids::RecordId;
 use picket_common::ndjson;
+use picket_common::record::Outcome;
+use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -40,6 +45,14 @@ impl Replay {
             groups,
         } = self;
         let mut sigma = load(&rules, groups)?;
+        // As on a host in monitor mode, but nothing is known of the host that the log is of.
+        let mut response = Response::new(
+            &Respond::default(),
+            Guard::new(HostFacts::default(), &[]),
+            Ledger::in_memory(),
+            Box::new(Simulated),
+            |time| time,
+        );
         let mut log = AuthLog::open(&file)?;
         let mut output = BufWriter::new(io::stdout().lock());
         let (mut findings, mut last) = (Vec::new(), Timestamp::default());
@@ -51,16 +64,17 @@ impl Replay {
             let time = time.unwrap_or(last);
             last = time;
             let id = RecordId::derived(time, &[file.as_bytes(), &line.to_le_bytes()]);
-            sigma.inspect(
-                &Event {
-                    id,
-                    time,
-                    observed: time,
-                    payload: Payload::Auth(payload),
-                },
-                &mut findings,
-            );
+            let event = Event {
+                id,
+                time,
+                observed: time,
+                payload: Payload::Auth(payload),
+            };
+            response.expire(time)?;
+            response.observe(&event);
+            sigma.inspect(&event, &mut findings);
             for finding in findings.drain(..) {
+                let outcomes = response.consider(&finding, time)?;
                 if json {
                     let mut value = json!(finding);
                     if let Some(object) = value.as_object_mut() {
@@ -72,6 +86,9 @@ impl Replay {
                     let level = json!(finding.severity);
                     let level = level.as_str().unwrap_or_default();
                     writeln!(output, "{} {level:<13} {}", finding.time, finding.summary)?;
+                }
+                for outcome in &outcomes {
+                    show(&mut output, outcome, line, json)?;
                 }
             }
         }
@@ -86,6 +103,39 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+fn show(output: &mut impl Write, outcome: &Outcome, line: u64, json: bool) -> Result<(), Failure> {
+    let (kind, target) = (outcome.action.target.kind().as_str(), &outcome.action.target);
+    let (decision, reason) = match &outcome.decision {
+        Decision::Simulated => ("simulated", &outcome.action.reason),
+        Decision::Refused { because } => ("refused", because),
+        // A narrower block that a wider one takes the place of.
+        _ => return Ok(()),
+    };
+    if json {
+        let value = json!({
+            "kind": "action",
+            "action": kind,
+            "target": target.to_string(),
+            "decision": decision,
+            "reason": reason,
+            "ttl": outcome.action.ttl.map(|ttl| ttl.as_secs()),
+            "time": outcome.time,
+            "finding": outcome.action.finding,
+            "line": line,
+        });
+        ndjson::write(output, &value)?;
+    } else {
+        writeln!(
+            output,
+            "{} {:<13} {kind} {target} {decision}: {}",
+            outcome.time,
+            "action",
+            Plain(reason)
+        )?;
+    }
+    Ok(())
 }
 
 /// The rules of all folders; what is wrong in them is named, and the rest is used.
