@@ -123,6 +123,11 @@ impl Network {
         Some(Self { address, prefix })
     }
 
+    /// The first of all networks that begin with an address, in their order.
+    pub fn widest(address: IpAddr) -> Self {
+        Self { address, prefix: 0 }
+    }
+
     /// Its first address.
     pub fn address(&self) -> IpAddr {
         self.address

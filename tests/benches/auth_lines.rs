@@ -50,6 +50,15 @@ fn main() {
         "picket parse auth --json (typed, printed)",
         best(RUNS, parse(&["--json"])),
     );
+    row(
+        "picket replay auth (typed, judged by all rules)",
+        best(RUNS, || {
+            let mut command = picket();
+            let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/rules");
+            command.args(["replay", "auth", "--rules", rules]).arg(&log);
+            command
+        }),
+    );
 }
 
 /// The least CPU time, user and system, of some runs: what disturbs a run only ever adds.

@@ -195,6 +195,11 @@ impl Line {
 
     /// Waits until a record that is no event fulfils `wanted`.
     pub fn wait_for(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for_at_most(PATIENCE, wanted)
+    }
+
+    /// The same, giving up when nothing at all has come for `patience`.
+    pub fn wait_for_at_most(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut child = self
             .command("picket-collector")
             .args(["findings", "--follow", "--json", "--data"])
@@ -212,7 +217,7 @@ impl Line {
         });
         let mut seen = Vec::new();
         let found = loop {
-            let Ok(line) = receive.recv_timeout(PATIENCE) else {
+            let Ok(line) = receive.recv_timeout(patience) else {
                 break None;
             };
             let value: Value = serde_json::from_str(&line).expect("JSON");
@@ -232,6 +237,31 @@ impl Line {
                 seen.join("\n")
             )
         })
+    }
+
+    /// The memory of the agent and its child processes, each shared page counted once among those that share it, in bytes.
+    pub fn memory(&self) -> f64 {
+        let agent = self.agent.as_ref().expect("it runs").id();
+        let children = fs::read_to_string(format!("/proc/{agent}/task/{agent}/children")).unwrap_or_default();
+        let own = agent.to_string();
+        let threads = fs::read_dir(format!("/proc/{agent}/task")).expect("it runs");
+        let mut pids: Vec<String> = threads
+            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
+            .chain([children, own])
+            .flat_map(|text| {
+                text.split_ascii_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        pids.sort();
+        pids.dedup();
+        let pss = |pid: &String| {
+            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+            line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()
+        };
+        pids.iter().filter_map(pss).sum::<f64>() * 1024.0
     }
 
     /// A binary of ours, where the line is.

@@ -32,10 +32,14 @@ impl BlockIp {
         self.firewall.as_mut().ok_or(NftError::Missing)
     }
 
-    fn changed(&mut self) {
-        if let Ok(generation) = self.firewall().and_then(Nft::generation) {
-            self.generation = generation;
+    /// Changes the firewall, and takes note of its generation afterwards unless somebody else had changed it before.
+    fn change(&mut self, work: impl FnOnce(&mut Self) -> Result<(), NftError>) -> Result<(), NftError> {
+        let undisturbed = self.firewall()?.generation()? == self.generation;
+        work(self)?;
+        if undisturbed {
+            self.generation = self.firewall()?.generation()?;
         }
+        Ok(())
     }
 
     fn add(&mut self, network: Network, ttl: Option<Duration>) -> Result<(), NftError> {
@@ -71,15 +75,16 @@ impl Responder for BlockIp {
 
     fn apply(&mut self, action: &Action) -> Result<(), RespondError> {
         let Target::BlockIp(network) = action.target;
-        Ok(self.add(network, action.ttl)?)
+        Ok(self.change(|block_ip| block_ip.add(network, action.ttl))?)
     }
 
     fn undo(&mut self, action: &Action) -> Result<(), RespondError> {
         let Target::BlockIp(network) = action.target;
-        match self.firewall()?.delete(&[network]) {
-            Err(error) if !error.is_absent() => Err(error.into()),
+        let deleted = self.change(|block_ip| match block_ip.firewall()?.delete(&[network]) {
+            Err(error) if !error.is_absent() => Err(error),
             _ => Ok(()),
-        }
+        });
+        Ok(deleted?)
     }
 
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
@@ -105,7 +110,7 @@ impl Responder for BlockIp {
             .copied()
             .collect();
         firewall.add(&missing)?;
-        self.changed();
+        self.generation = firewall.generation()?;
         Ok(())
     }
 

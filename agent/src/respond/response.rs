@@ -12,7 +12,7 @@ use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A block that holds, or would hold in enforce mode.
@@ -44,6 +44,8 @@ pub struct Response {
     ledger: Ledger,
     responder: Box<dyn Responder>,
     live: BTreeMap<Network, Block>,
+    /// When each ends, the first to end first.
+    deadlines: BTreeSet<(Timestamp, Network)>,
     /// The time after an act that was begun at some time: an outcome's time is when the act was done.
     done_at: fn(Timestamp) -> Timestamp,
     /// What an operator let in again, and until when that word holds against findings.
@@ -61,23 +63,42 @@ impl Response {
         done_at: fn(Timestamp) -> Timestamp,
     ) -> Self {
         let mut policy = Policy::new(settings);
-        let mut live = BTreeMap::new();
+        let mut held = Vec::new();
         for (action, time) in ledger.live() {
             let Target::BlockIp(network) = action.target;
             policy.remember(network, time);
             let until = action.ttl.map(|ttl| action.time.plus(ttl));
-            live.insert(network, Block { action, until });
+            held.push((network, Block { action, until }));
         }
-        Self {
+        let mut response = Self {
             settings: settings.clone(),
             policy,
             guard,
             ledger,
             responder,
-            live,
+            live: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
             done_at,
             spared: BTreeMap::new(),
+        };
+        for (network, block) in held {
+            response.hold(network, block);
         }
+        response
+    }
+
+    fn hold(&mut self, network: Network, block: Block) {
+        self.release(&network);
+        self.deadlines.extend(block.until.map(|until| (until, network)));
+        self.live.insert(network, block);
+    }
+
+    fn release(&mut self, network: &Network) -> Option<Block> {
+        let block = self.live.remove(network)?;
+        if let Some(until) = block.until {
+            self.deadlines.remove(&(until, *network));
+        }
+        Some(block)
     }
 
     /// The guard, which learns.
@@ -184,28 +205,29 @@ impl Response {
         self.policy.remember(network, now);
         let mut outcomes = self.replaced_by(&network, now)?;
         let until = action.ttl.map(|ttl| now.plus(ttl));
-        self.live.insert(
-            network,
-            Block {
-                action: action.clone(),
-                until,
-            },
-        );
+        let block = Block {
+            action: action.clone(),
+            until,
+        };
+        self.hold(network, block);
         outcomes.extend(self.note(action, decision, now)?);
         Ok(outcomes)
     }
 
     /// Ends the blocks that a wider one makes needless, and the one that a new one takes the place of.
     fn replaced_by(&mut self, network: &Network, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        // Networks sort by their first address, so those inside lie together, from its own first address on.
+        let first = Network::single(network.address());
         let inside: Vec<Network> = self
             .live
-            .keys()
+            .range(Network::widest(network.address())..)
+            .map(|(other, _)| *other)
+            .take_while(|other| network.contains(other.address()) || other.address() <= first.address())
             .filter(|other| network.contains(other.address()))
-            .copied()
             .collect();
         let mut outcomes = Vec::new();
         for other in inside {
-            if let Some(block) = self.live.remove(&other) {
+            if let Some(block) = self.release(&other) {
                 if other != *network
                     && let Err(error) = self.responder.undo(&block.action)
                 {
@@ -225,7 +247,7 @@ impl Response {
             .iter()
             .find(|(network, block)| wanted == Some(**network) || block.action.id.to_string() == name)
             .map(|(network, _)| *network);
-        let Some(block) = found.and_then(|network| self.live.remove(&network)) else {
+        let Some(block) = found.and_then(|network| self.release(&network)) else {
             return Err(UndoError::Unknown(name.chars().take(64).collect()));
         };
         match self.responder.undo(&block.action) {
@@ -239,7 +261,7 @@ impl Response {
                 let because = format!("it could not be taken back: {error}");
                 let Target::BlockIp(network) = block.action.target;
                 let action = block.action.clone();
-                self.live.insert(network, block);
+                self.hold(network, block);
                 Ok(vec![outcome(action, Decision::Failed { because }, now)])
             }
         }
@@ -252,20 +274,20 @@ impl Response {
 
     /// When the next block ends.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.live.values().filter_map(|block| block.until).min()
+        self.deadlines.first().map(|(until, _)| *until)
     }
 
     /// Ends what is over. The firewall has let go by itself.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
         let over: Vec<Network> = self
-            .live
+            .deadlines
             .iter()
-            .filter(|(_, block)| block.until.is_some_and(|until| until <= now))
-            .map(|(network, _)| *network)
+            .take_while(|(until, _)| *until <= now)
+            .map(|(_, network)| *network)
             .collect();
         let mut outcomes = Vec::new();
         for network in over {
-            if let Some(block) = self.live.remove(&network) {
+            if let Some(block) = self.release(&network) {
                 outcomes.extend(self.note(block.action, Decision::Expired, now)?);
             }
         }
