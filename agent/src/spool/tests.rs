@@ -286,8 +286,10 @@ fn one_agent_at_a_time() {
         Spool::open(folder.path(), PLENTY),
         Err(SpoolError::InUse(_))
     ));
+    let path = folder.path().to_owned();
+    let next = std::thread::spawn(move || Spool::open(&path, PLENTY).is_ok());
     drop(spool);
-    assert!(Spool::open(folder.path(), PLENTY).is_ok());
+    assert!(next.join().unwrap(), "what is let go in time is waited for");
 }
 
 #[test]

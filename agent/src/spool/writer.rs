@@ -15,8 +15,12 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
+/// How long another process may take to let go of the spool.
+const LOCK: Duration = Duration::from_secs(2);
 const LARGEST_SEGMENT: u64 = 4 << 20;
 const SMALLEST_SEGMENT: u64 = 64 << 10;
 /// Numbers jump to the next multiple when the spool is opened: what was sent and then lost in a power cut keeps its numbers.
@@ -303,6 +307,10 @@ fn start(directory: &Path, lane: Lane, found: Found) -> Result<Segments, SpoolEr
     )
 }
 
+/// Takes the spool for this process alone.
+///
+/// An agent that was killed while it started its courier leaves a child behind that shares the lock until it has become the
+/// courier: a moment, which is waited for.
 fn lock(directory: &Path) -> Result<Flock<File>, SpoolError> {
     let path = directory.join("lock");
     let file = OpenOptions::new()
@@ -312,10 +320,21 @@ fn lock(directory: &Path) -> Result<Flock<File>, SpoolError> {
         .mode(0o640)
         .open(&path)
         .map_err(SpoolError::at(&path))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-        nix::errno::Errno::EWOULDBLOCK => SpoolError::InUse(directory.to_owned()),
-        error => SpoolError::at(&path)(io::Error::from(error)),
-    })
+    let (send, locked) = mpsc::channel();
+    // Only this call of the kernel's wakes up when the lock is free, and it knows no time limit.
+    let wait = move || {
+        // Nobody waits any more when it takes too long; then the lock is let go at once.
+        drop(send.send(Flock::lock(file, FlockArg::LockExclusive)));
+    };
+    thread::Builder::new()
+        .name("lock".to_owned())
+        .spawn(wait)
+        .map_err(SpoolError::at(&path))?;
+    match locked.recv_timeout(LOCK) {
+        Ok(Ok(lock)) => Ok(lock),
+        Ok(Err((_, error))) => Err(SpoolError::at(&path)(io::Error::from(error))),
+        Err(_) => Err(SpoolError::InUse(directory.to_owned())),
+    }
 }
 
 fn gap(lane: Lane, lost: u64, reason: &str, time: Timestamp, part: &[u8]) -> Gap {
