@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::parse::stamp::Calendar;
-use crate::parse::{auth, journal_json, syslog};
+use crate::parse::{auth, journal_json, scan, syslog};
 use picket_common::event::AuthEvent;
 use picket_common::time::Timestamp;
 use std::fs::File;
@@ -73,7 +73,7 @@ impl AuthLog {
         if self.line.first() == Some(&b'{') {
             return Ok(Some(self.journal()));
         }
-        let text = String::from_utf8_lossy(&self.line);
+        let text = scan::text(&self.line);
         let Some(frame) = syslog::frame(&text) else {
             return Ok(Some(None));
         };

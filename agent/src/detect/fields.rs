@@ -26,6 +26,9 @@ const NAMES: &[&str] = &[
     "picket.auth.key",
 ];
 
+/// The field that most rules group by.
+pub(super) const ADDRESS: &str = "source.ip";
+
 /// Whether events have a field of that name.
 pub(super) fn is_known(name: &str) -> bool {
     NAMES.contains(&name)

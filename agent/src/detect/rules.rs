@@ -41,6 +41,8 @@ pub(super) struct Correlation {
     pub(super) span: i64,
     /// For each step, the fields to group by.
     pub(super) groups: Vec<Vec<String>>,
+    /// Every step groups by the source's address alone.
+    pub(super) by_address: bool,
     pub(super) counted_by: Vec<(usize, usize)>,
 }
 
@@ -206,6 +208,9 @@ impl Rules {
             span: span
                 .filter(|span| *span > 0)
                 .ok_or_else(|| Refused::Wrong("timespan is out of bounds".to_owned()))?,
+            by_address: groups
+                .iter()
+                .all(|names| matches!(names.as_slice(), [name] if name == fields::ADDRESS)),
             groups,
             counted_by: Vec::new(),
         });

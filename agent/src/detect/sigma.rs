@@ -5,7 +5,7 @@ use super::fields::{self, View};
 use super::rule_files::Problem;
 use super::rules::{self, Correlation, Meta, Single};
 use super::signature::{self, Verdict};
-use super::threshold::{Counters, Hit, Kind, Table};
+use super::threshold::{Counters, Hit, Key, Kind, Table, mark};
 use compact_str::CompactString;
 use picket_common::event::{Event, Payload};
 use picket_common::finding::Finding;
@@ -140,12 +140,17 @@ fn count(
             continue;
         };
         // An event that lacks what is grouped by belongs to no group.
-        let Some(key) = joined(event, names) else { continue };
+        let Payload::Auth(auth) = &event.payload;
+        let key = if correlation.by_address {
+            auth.source.map(|peer| Key::Address(peer.ip))
+        } else {
+            joined(event, names).map(Key::Text)
+        };
+        let Some(key) = key else { continue };
         let value = match &correlation.kind {
-            Kind::ValueCount(_, fields) => joined(event, fields),
+            Kind::ValueCount(_, fields) => value_mark(event, fields),
             _ => None,
         };
-        let Payload::Auth(auth) = &event.payload;
         let times = auth
             .repeated
             .and_then(|times| usize::try_from(times).ok())
@@ -155,7 +160,7 @@ fn count(
             time: event.time.as_micros(),
             event: event.id,
             step: *step,
-            value: value.as_deref(),
+            value,
             times,
         };
         let Some(fired) = table.hit(*at, key, &correlation.kind, correlation.span, &hit) else {
@@ -174,6 +179,16 @@ fn count(
             ));
         }
         count(correlations, table, &correlation.counted_by, event, findings);
+    }
+}
+
+/// What the fields' values are remembered by.
+fn value_mark(event: &Event, names: &[String]) -> Option<u64> {
+    let Payload::Auth(auth) = &event.payload;
+    match names {
+        [name] if name == fields::ADDRESS => auth.source.map(|peer| mark(&peer.ip)),
+        [name] => fields::text(event, name).map(|text| mark(&text)),
+        _ => joined(event, names).map(|text| mark(&text)),
     }
 }
 

@@ -4,6 +4,7 @@ use super::fields::View;
 use picket_common::event::{AuthAction, AuthEvent, AuthMethod, Outcome};
 use rsigma_eval::{CompiledDetection, CompiledRule, compiler::eval_condition};
 use rsigma_parser::ConditionExpr;
+use std::collections::HashSet;
 
 const FIELDS: [&str; 3] = ["event.action", "event.outcome", "picket.auth.method"];
 
@@ -30,32 +31,75 @@ pub(super) enum Verdict {
 
 /// The verdict of a rule for every signature.
 ///
-/// A rule without `not` only loses matches by asking about more fields, so what it says with the other fields left out is
-/// the most that it can match. A rule with `not` about other fields is asked every time.
+/// Each detection is told as far as the signature goes: one that asks about nothing else exactly; of another, what it says
+/// with the other fields left out is the most that it can match.
 pub(super) fn verdicts(rule: &CompiledRule) -> Vec<Verdict> {
-    let exact = rule.detections.values().all(only_signature);
-    let negates = rule.conditions.iter().any(contains_not);
+    let exact: HashSet<&str> = rule
+        .detections
+        .iter()
+        .filter(|(_, detection)| only_signature(detection))
+        .map(|(name, _)| name.as_str())
+        .collect();
     let mut reduced = rule.detections.clone();
     reduced.values_mut().for_each(leave_out);
     let mut verdicts = vec![Verdict::No; COUNT];
     for sample in samples() {
-        let may = || {
-            rule.conditions
-                .iter()
-                .any(|condition| eval_condition(condition, &reduced, &View(&sample), &mut Vec::new()))
+        let matches = |expression: &ConditionExpr| {
+            eval_condition(expression, &reduced, &View(&sample), &mut Vec::new())
         };
-        let verdict = match (exact, negates) {
-            (true, _) if may() => Verdict::Yes,
-            (true, _) => Verdict::No,
-            (false, true) => Verdict::Ask,
-            (false, false) if may() => Verdict::Ask,
-            (false, false) => Verdict::No,
-        };
+        let told = rule
+            .conditions
+            .iter()
+            .map(|condition| tell(condition, &exact, &matches));
         if let Some(slot) = verdicts.get_mut(of(&sample)) {
-            *slot = verdict;
+            *slot = told.fold(Verdict::No, Verdict::or);
         }
     }
     verdicts
+}
+
+/// What a condition comes to when some of its parts are not known yet.
+fn tell(
+    condition: &ConditionExpr,
+    exact: &HashSet<&str>,
+    matches: &impl Fn(&ConditionExpr) -> bool,
+) -> Verdict {
+    let parts = |parts: &[ConditionExpr], start, join: fn(Verdict, Verdict) -> Verdict| {
+        parts
+            .iter()
+            .map(|part| tell(part, exact, matches))
+            .fold(start, join)
+    };
+    match condition {
+        ConditionExpr::And(all) => parts(all, Verdict::Yes, Verdict::and),
+        ConditionExpr::Or(any) => parts(any, Verdict::No, Verdict::or),
+        ConditionExpr::Not(inner) => match tell(inner, exact, matches) {
+            Verdict::No => Verdict::Yes,
+            Verdict::Yes => Verdict::No,
+            Verdict::Ask => Verdict::Ask,
+        },
+        ConditionExpr::Identifier(_) | ConditionExpr::Selector { .. } if !matches(condition) => Verdict::No,
+        ConditionExpr::Identifier(name) if exact.contains(name.as_str()) => Verdict::Yes,
+        ConditionExpr::Identifier(_) | ConditionExpr::Selector { .. } => Verdict::Ask,
+    }
+}
+
+impl Verdict {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Yes, Self::Yes) => Self::Yes,
+            _ => Self::Ask,
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::No, Self::No) => Self::No,
+            _ => Self::Ask,
+        }
+    }
 }
 
 fn samples() -> impl Iterator<Item = AuthEvent> {
@@ -73,14 +117,6 @@ fn samples() -> impl Iterator<Item = AuthEvent> {
                 })
         })
     })
-}
-
-fn contains_not(condition: &ConditionExpr) -> bool {
-    match condition {
-        ConditionExpr::Not(_) => true,
-        ConditionExpr::And(parts) | ConditionExpr::Or(parts) => parts.iter().any(contains_not),
-        ConditionExpr::Identifier(_) | ConditionExpr::Selector { .. } => false,
-    }
 }
 
 fn only_signature(detection: &CompiledDetection) -> bool {

@@ -4,6 +4,8 @@ use compact_str::CompactString;
 use hashlink::LruCache;
 use picket_common::ids::RecordId;
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::net::IpAddr;
 
 /// The most events that a finding names.
 const NAMED: usize = 16;
@@ -21,15 +23,24 @@ pub(super) enum Kind {
     TemporalOrdered(usize),
 }
 
+/// The values that a group has in common.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Key {
+    /// One address, which is what most rules group by: nothing has to be written out for it.
+    Address(IpAddr),
+    /// Any other values, as one text.
+    Text(CompactString),
+}
+
 /// One thing to count.
-pub(super) struct Hit<'a> {
+pub(super) struct Hit {
     /// Microseconds.
     pub(super) time: i64,
     pub(super) event: RecordId,
     /// Which of the correlation's rules matched.
     pub(super) step: usize,
-    /// The counted fields' values, for a count of values.
-    pub(super) value: Option<&'a str>,
+    /// Tells the counted fields' values apart, for a count of values: see [`mark`].
+    pub(super) value: Option<u64>,
     /// How many times it happened.
     pub(super) times: usize,
 }
@@ -52,7 +63,7 @@ pub struct Counters {
 
 /// The state of all groups of all correlations. When it is full, the group seen least recently goes.
 pub(super) struct Table {
-    groups: LruCache<(usize, CompactString), Group>,
+    groups: LruCache<(usize, Key), Group>,
     capacity: usize,
     pub(super) counters: Counters,
 }
@@ -84,29 +95,21 @@ impl Table {
     }
 
     /// Counts a hit of the correlation numbered `rule` for the group `key`; tells when that makes a finding.
-    pub(super) fn hit(
-        &mut self,
-        rule: usize,
-        key: CompactString,
-        kind: &Kind,
-        span: i64,
-        hit: &Hit<'_>,
-    ) -> Option<Fired> {
+    pub(super) fn hit(&mut self, rule: usize, key: Key, kind: &Kind, span: i64, hit: &Hit) -> Option<Fired> {
         let slot = (rule, key);
-        if !self.groups.contains_key(&slot) {
-            if self.groups.len() >= self.capacity {
-                self.groups.remove_lru();
-                self.counters.evicted += 1;
-            }
-            self.groups.insert(
-                slot.clone(),
-                Group {
+        let group = match self.groups.get_mut(&slot) {
+            Some(group) => group,
+            None => {
+                if self.groups.len() >= self.capacity {
+                    self.groups.remove_lru();
+                    self.counters.evicted += 1;
+                }
+                self.groups.entry(slot).or_insert_with(|| Group {
                     seen: VecDeque::new(),
                     quiet_until: i64::MIN,
-                },
-            );
-        }
-        let group = self.groups.get_mut(&slot)?;
+                })
+            }
+        };
         // The log's clock may step back: what lies in the future by more than the span is of another time, too.
         group
             .seen
@@ -132,7 +135,7 @@ impl Table {
 }
 
 impl Group {
-    fn count(&mut self, kind: &Kind, hit: &Hit<'_>) -> usize {
+    fn count(&mut self, kind: &Kind, hit: &Hit) -> usize {
         match kind {
             Kind::EventCount(needed) => {
                 for _ in 0..hit.times.min(*needed) {
@@ -141,8 +144,7 @@ impl Group {
                 self.seen.len()
             }
             Kind::ValueCount(needed, _) => {
-                let Some(value) = hit.value else { return 0 };
-                let mark = hash(value);
+                let Some(mark) = hit.value else { return 0 };
                 self.seen.retain(|seen| seen.mark != mark);
                 self.keep(hit, mark, *needed);
                 self.seen.len()
@@ -169,7 +171,7 @@ impl Group {
         }
     }
 
-    fn keep(&mut self, hit: &Hit<'_>, mark: u64, most: usize) {
+    fn keep(&mut self, hit: &Hit, mark: u64, most: usize) {
         while self.seen.len() >= most.max(1) {
             self.seen.pop_front();
         }
@@ -181,8 +183,8 @@ impl Group {
     }
 }
 
-fn hash(value: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+/// What a value is remembered by.
+pub(super) fn mark(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -195,22 +197,26 @@ mod tests {
 
     const SPAN: i64 = 60_000_000;
 
-    fn hit(seconds: i64, step: usize, value: Option<&str>) -> Hit<'_> {
+    fn hit(seconds: i64, step: usize, value: Option<&str>) -> Hit {
         let time = seconds * 1_000_000;
         let event = RecordId::derived(Timestamp::from_micros(time), &[&step.to_le_bytes()]);
         Hit {
             time,
             event,
             step,
-            value,
+            value: value.map(|value| mark(&value)),
             times: 1,
         }
+    }
+
+    fn key(text: &str) -> Key {
+        Key::Text(text.into())
     }
 
     fn fires(table: &mut Table, kind: &Kind, hits: &[(i64, usize, Option<&str>)]) -> Vec<i64> {
         let feed = |(seconds, step, value): &(i64, usize, Option<&str>)| {
             table
-                .hit(0, "a".into(), kind, SPAN, &hit(*seconds, *step, *value))
+                .hit(0, key("a"), kind, SPAN, &hit(*seconds, *step, *value))
                 .map(|_| *seconds)
         };
         hits.iter().filter_map(feed).collect()
@@ -274,11 +280,11 @@ mod tests {
         let mut table = Table::new(2);
         let kind = Kind::EventCount(2);
         for key in ["a", "b", "a", "c"] {
-            table.hit(0, key.into(), &kind, SPAN, &hit(0, 0, None));
+            table.hit(0, self::key(key), &kind, SPAN, &hit(0, 0, None));
         }
         assert_eq!((table.len(), table.counters.evicted), (2, 1));
         assert!(
-            table.hit(0, "b".into(), &kind, SPAN, &hit(1, 0, None)).is_none(),
+            table.hit(0, key("b"), &kind, SPAN, &hit(1, 0, None)).is_none(),
             "b was forgotten"
         );
     }
@@ -289,7 +295,7 @@ mod tests {
         folded.times = usize::MAX;
         assert!(
             Table::new(2)
-                .hit(0, "a".into(), &Kind::EventCount(5), SPAN, &folded)
+                .hit(0, key("a"), &Kind::EventCount(5), SPAN, &folded)
                 .is_some()
         );
     }

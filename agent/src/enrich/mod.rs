@@ -2,7 +2,7 @@
 
 use crate::observation::{Body, Observation};
 use crate::parse::stamp::Calendar;
-use crate::parse::{auth, journal_json, syslog};
+use crate::parse::{auth, journal_json, scan, syslog};
 use jiff::tz::TimeZone;
 use picket_common::event::{AuthEvent, Event, Payload};
 use picket_common::ids::RecordId;
@@ -39,7 +39,7 @@ impl Enricher {
     }
 
     fn line(&mut self, line: &[u8], observed: Timestamp) -> Option<(Option<Timestamp>, AuthEvent)> {
-        let text = String::from_utf8_lossy(line);
+        let text = scan::text(line);
         let frame = syslog::frame(&text)?;
         let event = auth::event(&frame)?;
         self.calendar.advance(observed);

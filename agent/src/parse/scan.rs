@@ -1,7 +1,27 @@
 //! Small anchored readers that the parsers share: numbers, addresses, peers.
 
 use picket_common::event::Peer;
+use std::borrow::Cow;
 use std::net::IpAddr;
+
+/// Bytes as text; nobody promises that a line is UTF-8, but nearly all are, and those are taken as they lie.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// Splits `text` at the first `separator`. As `str::split_once`, which prepares for each search as if the text were long:
+/// here that costs more than the search.
+pub fn split<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let first = *separator.as_bytes().first()?;
+    let mut places = memchr::memchr_iter(first, text.as_bytes());
+    places.find_map(|at| {
+        let (head, rest) = text.split_at_checked(at)?;
+        Some((head, rest.strip_prefix(separator)?))
+    })
+}
 
 /// A decimal number of `text` as a whole.
 pub fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
@@ -131,6 +151,19 @@ mod tests {
                         "{text}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn splitting_agrees_with_the_library() {
+        for text in ["", "a", " : ", "a : b : c", "a :b : c", "é : é", ": ", " :  : "] {
+            for separator in [" : ", ": ", "é", "b"] {
+                assert_eq!(
+                    split(text, separator),
+                    text.split_once(separator),
+                    "{text:?} {separator:?}"
+                );
             }
         }
     }

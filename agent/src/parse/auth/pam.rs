@@ -1,11 +1,11 @@
 //! PAM's modules, in whichever program they run.
 
-use crate::parse::scan::{number, peer};
+use crate::parse::scan::{number, peer, split};
 use picket_common::event::{AuthAction, AuthEvent, Outcome};
 
 /// `pam_unix(sshd:auth): …`
 pub(super) fn module(program: &str, text: &str) -> Option<AuthEvent> {
-    let (tag, said) = text.split_once(": ")?;
+    let (tag, said) = split(text, ": ")?;
     let (_, inside) = tag.split_once('(')?;
     let (service, _phase) = inside.strip_suffix(')')?.split_once(':')?;
     said_by(program, service, said)
@@ -106,10 +106,10 @@ fn without_uid(text: &str) -> &str {
 /// peer does not choose: so each is looked for from the left, and the user's name is what is left at the end.
 pub(super) fn failure(mut event: AuthEvent, details: &str) -> Option<AuthEvent> {
     let rest = details.strip_prefix("logname=")?;
-    let (logname, rest) = rest.split_once(" uid=")?;
-    let (_, rest) = rest.split_once(" tty=")?;
-    let (tty, rest) = rest.split_once(" ruser=")?;
-    let (ruser, rest) = rest.split_once(" rhost=")?;
+    let (logname, rest) = split(rest, " uid=")?;
+    let (_, rest) = split(rest, " tty=")?;
+    let (tty, rest) = split(rest, " ruser=")?;
+    let (ruser, rest) = split(rest, " rhost=")?;
     let (rhost, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let user = rest
         .trim_start_matches(' ')

@@ -1,7 +1,7 @@
 //! OpenSSH's daemon, versions 6 to 10.
 
 use super::pam;
-use crate::parse::scan::{address, peer, trailing_peer};
+use crate::parse::scan::{address, peer, split, trailing_peer};
 use picket_common::event::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
 
 /// sshd formats each message into 1,024 bytes and cuts the rest off. In a message that long a peer may have pushed the
@@ -73,7 +73,7 @@ impl Fill for AuthEvent {
 
 /// `password for [invalid user ]U from A port N ssh2[: KEY]`
 fn attempt(text: &str, outcome: Outcome) -> Option<AuthEvent> {
-    let (method, rest) = text.split_once(" for ")?;
+    let (method, rest) = split(text, " for ")?;
     let (rest, key) = until_protocol(rest)?;
     let (user, source) = trailing_peer(rest)?;
     let user = user.strip_suffix(" from").or_else(|| user.strip_suffix("from"))?;
@@ -138,7 +138,7 @@ fn invalid_user(text: &str) -> Option<AuthEvent> {
 fn received_disconnect(text: &str, preauth: bool) -> Option<AuthEvent> {
     let rest = text.strip_prefix("disconnect from ")?;
     // An IPv6 address holds colons itself: the code is what follows the address or the port.
-    let (source, said) = match rest.split_once(" port ") {
+    let (source, said) = match split(rest, " port ") {
         Some((ip, after)) if address(ip).is_some() => {
             let (port, said) = after.split_once(':')?;
             (
@@ -147,7 +147,7 @@ fn received_disconnect(text: &str, preauth: bool) -> Option<AuthEvent> {
             )
         }
         _ => {
-            let (ip, said) = rest.split_once(": ")?;
+            let (ip, said) = split(rest, ": ")?;
             (Peer::new(address(ip)?, None), said)
         }
     };
