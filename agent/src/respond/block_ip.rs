@@ -44,12 +44,8 @@ impl BlockIp {
 
     fn add(&mut self, network: Network, ttl: Option<Duration>) -> Result<(), NftError> {
         let firewall = self.firewall()?;
-        // A time that is there already would stay: what is there is replaced.
-        match firewall.delete(&[network]) {
-            Err(error) if !error.is_absent() => return Err(error),
-            _ => {}
-        }
         match firewall.add(&[(network, ttl)]) {
+            Err(error) if error.is_present() => firewall.replace(&[(network, ttl)]),
             Err(error) if error.is_absent() => {
                 // Somebody flushed our table away; the others come back with the next reconciliation.
                 firewall.create()?;
@@ -98,9 +94,16 @@ impl Responder for BlockIp {
             .collect();
         let extra: Vec<Network> = present.difference(&single).copied().collect();
         match firewall.delete(&extra) {
-            // Its time may have ended meanwhile.
-            Err(error) if !error.is_absent() => return Err(error.into()),
-            _ => {}
+            // The time of one ended meanwhile, and a transaction is all or nothing.
+            Err(error) if error.is_absent() => {
+                for network in extra {
+                    match firewall.delete(&[network]) {
+                        Err(error) if !error.is_absent() => return Err(error.into()),
+                        _ => {}
+                    }
+                }
+            }
+            done => done?,
         }
         // Networks are few: they are put in anew, so that none is left that nobody wants.
         firewall.delete_networks()?;

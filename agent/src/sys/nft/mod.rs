@@ -60,6 +60,11 @@ impl NftError {
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Other(error) if error.kind() == io::ErrorKind::NotFound)
     }
+
+    /// Whether the element is there already.
+    pub fn is_present(&self) -> bool {
+        matches!(self, Self::Other(error) if error.kind() == io::ErrorKind::AlreadyExists)
+    }
 }
 
 /// A connection to nftables.
@@ -143,17 +148,23 @@ impl Nft {
         })
     }
 
-    /// Drops what comes from each network from now on, for as long as it says (`None`: until removed).
+    /// Drops what comes from each network from now on, for as long as it says (`None`: until removed). One that is dropped
+    /// already is an error, as it would keep its time: see [`NftError::is_present`].
+    ///
+    /// A transaction that fails costs a thousand times one that does not: the kernel waits for all its processors.
     pub fn add(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
         for wanted in wanted.chunks(TOGETHER) {
+            self.commit(|batch| put(batch, wanted))?;
+        }
+        Ok(())
+    }
+
+    /// Gives networks that are dropped already another time, with no moment in which they are let in.
+    pub fn replace(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
+        for wanted in wanted.chunks(TOGETHER) {
             self.commit(|batch| {
-                for set in &SETS {
-                    let mut of_set = wanted.iter().filter(|(network, _)| set.holds(network)).peekable();
-                    if of_set.peek().is_some() {
-                        let request = batch.request().set_create().op_newsetelem_do(&header());
-                        elements(request, set, of_set.copied());
-                    }
-                }
+                take(batch, wanted);
+                put(batch, wanted);
             })?;
         }
         Ok(())
@@ -161,16 +172,9 @@ impl Nft {
 
     /// Lets what comes from each network in again.
     pub fn delete(&mut self, unwanted: &[Network]) -> Result<(), NftError> {
+        let unwanted: Vec<_> = unwanted.iter().map(|network| (*network, None)).collect();
         for unwanted in unwanted.chunks(TOGETHER) {
-            self.commit(|batch| {
-                for set in &SETS {
-                    let mut of_set = unwanted.iter().filter(|network| set.holds(network)).peekable();
-                    if of_set.peek().is_some() {
-                        let request = batch.request().op_delsetelem_do(&header());
-                        elements(request, set, of_set.map(|network| (*network, None)));
-                    }
-                }
-            })?;
+            self.commit(|batch| take(batch, unwanted))?;
         }
         Ok(())
     }
@@ -247,6 +251,30 @@ impl Nft {
     }
 }
 
+fn put(batch: &mut nftables::Chained<'static>, wanted: &[(Network, Option<Duration>)]) {
+    for set in &SETS {
+        let mut of_set = wanted.iter().filter(|(network, _)| set.holds(network)).peekable();
+        if of_set.peek().is_some() {
+            let request = batch
+                .request()
+                .set_create()
+                .set_excl()
+                .op_newsetelem_do(&header());
+            elements(request, set, of_set.copied());
+        }
+    }
+}
+
+fn take(batch: &mut nftables::Chained<'static>, unwanted: &[(Network, Option<Duration>)]) {
+    for set in &SETS {
+        let mut of_set = unwanted.iter().filter(|(network, _)| set.holds(network)).peekable();
+        if of_set.peek().is_some() {
+            let request = batch.request().op_delsetelem_do(&header());
+            elements(request, set, of_set.map(|(network, _)| (*network, None)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +326,15 @@ mod tests {
             nft(&["list", "table", "inet", "picket"]).matches("drop").count(),
             4
         );
+
+        let longer = all.map(|(network, _)| (network, Some(Duration::from_secs(7200))));
+        for wanted in &longer {
+            assert!(firewall.add(&[*wanted]).unwrap_err().is_present());
+        }
+        firewall.replace(&longer).unwrap();
+        let listed = nft(&["list", "table", "inet", "picket"]);
+        assert_eq!(listed.matches("timeout 2h").count(), 4, "{listed}");
+        firewall.replace(&all).unwrap();
 
         let before = firewall.generation().unwrap();
         firewall.delete(&all.map(|(network, _)| network)).unwrap();
