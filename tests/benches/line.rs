@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const LINES: usize = 260_000;
 const PROBES: u32 = 300;
-const LIVE: u32 = 20_000;
+const LIVE: u32 = 100_000;
 const SETTINGS: &str = "[respond]\nmode = \"enforce\"\nmax_blocks = 200000\n";
 
 fn main() {
@@ -121,7 +121,7 @@ fn latency(namespace: &str) {
         "blocks a second, ledger synced before each",
         f64::from(LIVE) / start.elapsed().as_secs_f64()
     );
-    row("the same with 20,000 live blocks", probe(&line, 20));
+    row("the same with 100,000 live blocks", probe(&line, 20));
 }
 
 /// Attacks from `PROBES` addresses under `net`, one after the other, and says how long after its last line each was blocked.

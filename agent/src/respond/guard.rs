@@ -84,16 +84,23 @@ fn resolvers(text: &str) -> Vec<IpAddr> {
 /// See the module.
 pub struct Guard {
     facts: HostFacts,
-    logins: LruCache<IpAddr, Logins>,
+    failed: LruCache<IpAddr, Failed>,
+    /// Apart from those that failed, so that no flood of them makes an administrator forgotten.
+    accepted: LruCache<IpAddr, Accepted>,
 }
 
-/// What is known of one address.
+/// Logins that were refused to an address since the last one that was not.
 #[derive(Clone, Debug, Default)]
-struct Logins {
-    failures: u32,
-    last_failure: Timestamp,
-    accepted: Option<RecordId>,
-    /// The login followed failures.
+struct Failed {
+    times: u32,
+    last: Timestamp,
+}
+
+/// The last login from an address.
+#[derive(Clone, Debug)]
+struct Accepted {
+    event: RecordId,
+    /// It followed failures.
     suspicious: bool,
 }
 
@@ -102,7 +109,8 @@ impl Guard {
     pub fn new(facts: HostFacts, protect: &[Network]) -> Self {
         let mut guard = Self {
             facts,
-            logins: LruCache::new(REMEMBERED),
+            failed: LruCache::new(REMEMBERED),
+            accepted: LruCache::new(REMEMBERED),
         };
         for network in protect {
             let reason = "it is protected by respond.protect".to_owned();
@@ -145,19 +153,21 @@ impl Guard {
             return;
         }
         let address = peer.ip.to_canonical();
-        let known = self.logins.entry(address).or_insert_with(Logins::default);
         match auth.outcome {
             Outcome::Failure => {
-                known.failures = known.failures.saturating_add(auth.repeated.unwrap_or(1));
-                known.last_failure = event.time;
+                let failed = self.failed.entry(address).or_insert_with(Failed::default);
+                failed.times = failed.times.saturating_add(auth.repeated.unwrap_or(1));
+                failed.last = event.time;
             }
             Outcome::Success => {
-                let lately = event.time.since(known.last_failure) <= SUSPICION;
-                known.suspicious = lately && known.failures > TYPING;
-                known.accepted = Some(event.id);
-                if !known.suspicious {
-                    known.failures = 0;
+                let suspicious = self.failed.get(&address).is_some_and(|failed| {
+                    event.time.since(failed.last) <= SUSPICION && failed.times > TYPING
+                });
+                if !suspicious {
+                    self.failed.remove(&address);
                 }
+                let event = event.id;
+                self.accepted.insert(address, Accepted { event, suspicious });
             }
             Outcome::Unknown => {}
         }
@@ -174,14 +184,13 @@ impl Guard {
             return Some(format!("{network} is not blocked: {reason} ({protected})"));
         }
         let inside = self
-            .logins
+            .accepted
             .iter()
             .filter(|(address, _)| network.contains(**address));
-        for (address, known) in inside {
-            let Some(accepted) = known.accepted else { continue };
+        for (address, login) in inside {
             // Whoever guesses a password must not become unblockable by it.
-            let found = finding.is_some_and(|finding| finding.events.contains(&accepted));
-            if known.suspicious || found || !self.is_connected(*address) {
+            let found = finding.is_some_and(|finding| finding.events.contains(&login.event));
+            if login.suspicious || found || !self.is_connected(*address) {
                 continue;
             }
             return Some(format!(
