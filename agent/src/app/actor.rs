@@ -5,11 +5,10 @@ use crate::config::{Mode, Settings};
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    Block, BlockIp, Guard, HostFacts, Ledger, LedgerError, Responder, Response, Simulated, UndoError,
+    Block, BlockIp, Guard, HostFacts, Ledger, LedgerError, Login, Responder, Response, Simulated, UndoError,
 };
 use crate::send::Identity;
 use picket_common::action::{Decision, Network};
-use picket_common::event::Event;
 use picket_common::finding::Finding;
 use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
@@ -29,7 +28,7 @@ const FACTS: Duration = Duration::from_secs(30);
 /// What the thread is asked.
 pub(super) enum Ask {
     /// Somebody logged in, or failed to.
-    Seen(Event),
+    Seen(Login),
     /// A rule fired.
     Found(Finding),
     /// What is in force?
@@ -133,7 +132,7 @@ impl Actor {
 
     fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Seen(event) => self.response.observe(&event),
+            Ask::Seen(login) => self.response.observe(&login),
             Ask::Found(finding) => {
                 if self.facts.elapsed() > FACTS {
                     self.look_at_host();

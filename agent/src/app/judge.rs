@@ -7,6 +7,7 @@ use crate::detect::Detector as _;
 use crate::enrich::Enricher;
 use crate::observation::Observation;
 use crate::queue::Sender;
+use crate::respond::Login;
 use picket_common::finding::Finding;
 use picket_common::record::Record;
 use picket_common::terminal::Plain;
@@ -35,7 +36,10 @@ pub(super) fn judge(
                 sigma.inspect(&event, &mut findings);
             }
             // The guard learns who logs in before it is asked about a finding, also from what is read again.
-            let learnt = actor.wait(Ask::Seen(event.clone()));
+            let learnt = match Login::of(&event) {
+                Some(login) => actor.wait(Ask::Seen(login)),
+                None => Ok(()),
+            };
             if seen.again {
                 // What it says was said before.
                 findings.clear();

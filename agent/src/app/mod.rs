@@ -33,9 +33,9 @@ use std::time::Duration;
 /// How many observations wait to be judged. Logs are their own buffer: a sensor that finds the queue full waits.
 const OBSERVED: usize = 1024;
 /// How many findings and logins wait for the actor.
-const ASKED: usize = 4096;
+const ASKED: usize = 1024;
 /// How many judgements wait to be written.
-const JUDGED: usize = 4096;
+const JUDGED: usize = 1024;
 /// How long a sensor that gave up is left alone: doubled up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 

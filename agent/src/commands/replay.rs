@@ -4,7 +4,7 @@ use super::Failure;
 use super::auth_log::AuthLog;
 use crate::config::Respond;
 use crate::detect::{Detector as _, Sigma, read_folder};
-use crate::respond::{Guard, HostFacts, Ledger, Response, Simulated};
+use crate::respond::{Guard, HostFacts, Ledger, Login, Response, Simulated};
 use clap::Subcommand;
 use picket_common::action::Decision;
 use picket_common::event::{Event, Payload};
@@ -71,7 +71,9 @@ impl Replay {
                 payload: Payload::Auth(payload),
             };
             response.expire(time)?;
-            response.observe(&event);
+            if let Some(login) = Login::of(&event) {
+                response.observe(&login);
+            }
             sigma.inspect(&event, &mut findings);
             for finding in findings.drain(..) {
                 let outcomes = response.consider(&finding, time)?;

@@ -81,6 +81,35 @@ fn resolvers(text: &str) -> Vec<IpAddr> {
     text.lines().filter_map(server).collect()
 }
 
+/// What the guard learns from an event: a login from an address, accepted or not.
+#[derive(Clone, Debug)]
+pub struct Login {
+    address: IpAddr,
+    event: RecordId,
+    time: Timestamp,
+    accepted: bool,
+    times: u32,
+}
+
+impl Login {
+    /// The login that an event tells of; `None` when it tells of none.
+    pub fn of(event: &Event) -> Option<Self> {
+        let Payload::Auth(auth) = &event.payload;
+        let peer = auth.source.filter(|_| auth.action == AuthAction::Login)?;
+        Some(Self {
+            address: peer.ip.to_canonical(),
+            event: event.id,
+            time: event.time,
+            accepted: match auth.outcome {
+                Outcome::Success => true,
+                Outcome::Failure => false,
+                Outcome::Unknown => return None,
+            },
+            times: auth.repeated.unwrap_or(1),
+        })
+    }
+}
+
 /// See the module.
 pub struct Guard {
     facts: HostFacts,
@@ -146,30 +175,22 @@ impl Guard {
     }
 
     /// Learns who logs in.
-    pub fn observe(&mut self, event: &Event) {
-        let Payload::Auth(auth) = &event.payload;
-        let Some(peer) = &auth.source else { return };
-        if auth.action != AuthAction::Login {
-            return;
-        }
-        let address = peer.ip.to_canonical();
-        match auth.outcome {
-            Outcome::Failure => {
-                let failed = self.failed.entry(address).or_insert_with(Failed::default);
-                failed.times = failed.times.saturating_add(auth.repeated.unwrap_or(1));
-                failed.last = event.time;
+    pub fn observe(&mut self, login: &Login) {
+        if login.accepted {
+            let suspicious = self
+                .failed
+                .get(&login.address)
+                .is_some_and(|failed| login.time.since(failed.last) <= SUSPICION && failed.times > TYPING);
+            if !suspicious {
+                self.failed.remove(&login.address);
             }
-            Outcome::Success => {
-                let suspicious = self.failed.get(&address).is_some_and(|failed| {
-                    event.time.since(failed.last) <= SUSPICION && failed.times > TYPING
-                });
-                if !suspicious {
-                    self.failed.remove(&address);
-                }
-                let event = event.id;
-                self.accepted.insert(address, Accepted { event, suspicious });
-            }
-            Outcome::Unknown => {}
+            let event = login.event;
+            self.accepted
+                .insert(login.address, Accepted { event, suspicious });
+        } else {
+            let failed = self.failed.entry(login.address).or_insert_with(Failed::default);
+            failed.times = failed.times.saturating_add(login.times);
+            failed.last = login.time;
         }
     }
 

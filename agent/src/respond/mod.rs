@@ -10,7 +10,7 @@ mod simulated;
 mod tests;
 
 pub use block_ip::BlockIp;
-pub use guard::{Guard, HostFacts};
+pub use guard::{Guard, HostFacts, Login};
 pub use ledger::{Ledger, LedgerError};
 pub use response::{Block, Response, UndoError};
 pub use simulated::Simulated;

@@ -1,12 +1,11 @@
 //! The stage itself: findings in, outcomes out.
 
-use super::guard::Guard;
+use super::guard::{Guard, Login};
 use super::ledger::{Ledger, LedgerError};
 use super::policy::Policy;
 use super::{Responder, left};
 use crate::config::Respond;
 use picket_common::action::{Action, Decision, Network, Target};
-use picket_common::event::Event;
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
@@ -106,9 +105,9 @@ impl Response {
         &mut self.guard
     }
 
-    /// Learns from an event who logs in.
-    pub fn observe(&mut self, event: &Event) {
-        self.guard.observe(event);
+    /// Learns who logs in.
+    pub fn observe(&mut self, login: &Login) {
+        self.guard.observe(login);
     }
 
     /// Does what a finding suggests, if policy and guard agree.

@@ -128,7 +128,7 @@ fn what_carries_the_operator_is_refused_with_its_reason() {
         Box::new(Simulated),
         |now| now,
     );
-    response.observe(&login("198.51.100.50", Result_::Success, 1));
+    response.observe(&Login::of(&login("198.51.100.50", Result_::Success, 1)).unwrap());
     for (number, (address, reason)) in (1..).zip([
         ("127.0.0.1", "loopback"),
         ("::1", "loopback"),
@@ -156,16 +156,16 @@ fn what_carries_the_operator_is_refused_with_its_reason() {
 fn whoever_guesses_a_password_does_not_become_unblockable() {
     let mut response = simulated(&Respond::default());
     for number in 0..5 {
-        response.observe(&login("198.51.100.9", Result_::Failure, number));
+        response.observe(&Login::of(&login("198.51.100.9", Result_::Failure, number)).unwrap());
     }
-    response.observe(&login("198.51.100.9", Result_::Success, 9));
+    response.observe(&Login::of(&login("198.51.100.9", Result_::Success, 9)).unwrap());
     assert_eq!(
         response.consider(&finding("198.51.100.9", 1), NOW).unwrap()[0].decision,
         Decision::Simulated
     );
     // Nor does one whose login is what was found.
     let accepted = login("198.51.100.10", Result_::Success, 10);
-    response.observe(&accepted);
+    response.observe(&Login::of(&accepted).unwrap());
     let mut found = finding("198.51.100.10", 2);
     found.events.push(accepted.id);
     assert_eq!(

@@ -267,7 +267,10 @@ fn put(batch: &mut nftables::Chained<'static>, wanted: &[(Network, Option<Durati
 
 fn take(batch: &mut nftables::Chained<'static>, unwanted: &[(Network, Option<Duration>)]) {
     for set in &SETS {
-        let mut of_set = unwanted.iter().filter(|(network, _)| set.holds(network)).peekable();
+        let mut of_set = unwanted
+            .iter()
+            .filter(|(network, _)| set.holds(network))
+            .peekable();
         if of_set.peek().is_some() {
             let request = batch.request().op_delsetelem_do(&header());
             elements(request, set, of_set.map(|(network, _)| (*network, None)));
