@@ -90,8 +90,14 @@ fn throughput(namespace: &str) {
         .iter()
         .sum::<u64>();
     for (what, count) in [
-        ("lines a second, from the log to the collector's disk", LINES as u64),
-        ("records a second, on the collector's disk when acknowledged", records),
+        (
+            "lines a second, from the log to the collector's disk",
+            LINES as u64,
+        ),
+        (
+            "records a second, on the collector's disk when acknowledged",
+            records,
+        ),
     ] {
         println!("{what:<60} {:>10.0}", count as f64 / seconds);
     }

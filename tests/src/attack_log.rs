@@ -82,3 +82,21 @@ pub fn attack_log(lines: usize, seed: u64) -> String {
     }
     log
 }
+
+/// `lines` failed logins within a minute, each from the next of `addresses` addresses of as many IPv6 networks.
+pub fn rotating_log(lines: usize, addresses: usize) -> String {
+    let mut log = String::with_capacity(lines * 100);
+    for at in 0..lines {
+        let second = at * 60 / lines;
+        let network = at % addresses;
+        writeln!(
+            log,
+            "Dec 10 06:00:{second:02} web1 sshd[{}]: Failed password for root from 2001:db8:{:x}:{:x}::9 port 40000 ssh2",
+            20_000 + at % 10_000,
+            network >> 16,
+            network & 0xffff
+        )
+        .expect("a string takes all");
+    }
+    log
+}
