@@ -3,7 +3,7 @@
 use super::actor::Ask;
 use super::keeper::Kept;
 use super::rules::Rules;
-use crate::detect::Detector as _;
+use crate::detect::{Detector as _, Sigma};
 use crate::enrich::Enricher;
 use crate::observation::Observation;
 use crate::queue::Sender;
@@ -22,9 +22,12 @@ pub(super) fn judge(
     judged: &Sender<Kept>,
 ) {
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
-    let (mut sigma, mut findings) = (None, Vec::new());
+    let (mut sigma, mut findings): (Option<Sigma>, _) = (None, Vec::new());
     for seen in observed {
-        if let Some(fresh) = rules.take() {
+        if let Some(mut fresh) = rules.take() {
+            if let Some(old) = sigma.take() {
+                fresh.go_on_from(old);
+            }
             sigma = Some(fresh);
         }
         let mut kept = Kept {

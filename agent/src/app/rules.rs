@@ -1,7 +1,7 @@
 //! The rules in force, and those that take their place when they are loaded anew.
 
 use crate::config::Detect;
-use crate::detect::{Sigma, read_folder};
+use crate::detect::{Sigma, Sources, load};
 use std::sync::{Mutex, PoisonError};
 
 /// Loads rules for whoever judges by them.
@@ -23,23 +23,20 @@ impl Rules {
 
     /// Loads them anew. When not one is left, those that are in force stay.
     pub(super) fn reload(&self) {
-        let (mut files, mut problems) = (Vec::new(), Vec::new());
-        for folder in &self.settings.rules {
-            let (found, wrong) = read_folder(folder);
-            files.extend(found);
-            problems.extend(wrong);
-        }
-        let (sigma, wrong) = Sigma::load(&files, self.settings.groups);
-        problems.extend(wrong);
-        for problem in &problems {
+        let loaded = load(&Sources::from(&self.settings));
+        for problem in &loaded.problems {
             tracing::warn!("{problem}");
         }
-        if sigma.rules() == 0 {
+        let rules = loaded.sigma.rules();
+        if rules == 0 {
             tracing::error!("no rule could be loaded: nothing new is judged by");
             return;
         }
-        tracing::info!("{} rules are in force", sigma.rules());
-        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(sigma);
+        tracing::info!(
+            "{rules} rules and {} exceptions are in force",
+            loaded.exceptions.len()
+        );
+        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded.sigma);
     }
 
     /// Rules that were loaded since this was last asked.

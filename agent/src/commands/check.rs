@@ -2,11 +2,13 @@
 
 use super::Failure;
 use crate::config;
+use crate::detect::{self, Sources};
 use clap::Args;
+use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-/// Checks the configuration and names every mistake with its place.
+/// Checks the configuration, the rules and the exceptions, and names every mistake with its place.
 #[derive(Args)]
 pub struct Check {
     /// The main file; `conf.d/*.toml` beside it is read as well.
@@ -17,16 +19,31 @@ pub struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let loaded = config::load(&self.config);
+        let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let rules = detect::load(&Sources::from(&loaded.settings.detect));
+        problems.extend(rules.problems.iter().map(ToString::to_string));
         let mut complaints = io::stderr().lock();
-        for problem in &loaded.problems {
-            writeln!(complaints, "{problem}")?;
+        for problem in &problems {
+            writeln!(complaints, "{}", Plain(problem))?;
         }
-        if !loaded.problems.is_empty() {
-            return Err(Failure::Config(loaded.problems.len()));
+        if !problems.is_empty() {
+            return Err(Failure::Check(problems.len()));
         }
         let mut output = io::stdout().lock();
-        for file in &loaded.files {
-            writeln!(output, "{}: good", file.display())?;
+        for file in loaded.files.iter().chain(&rules.files) {
+            writeln!(output, "{}: good", Plain(&file.display().to_string()))?;
+        }
+        let (rules, exceptions) = (rules.sigma.rules(), &rules.exceptions);
+        writeln!(output, "{rules} rules and {} exceptions", exceptions.len())?;
+        let now = jiff::Timestamp::now().into();
+        for exception in exceptions.iter().filter(|exception| !exception.holds(now)) {
+            let text = format!(
+                "{}:{}: its time is over, it can go: {}",
+                exception.file.display(),
+                exception.at.0,
+                exception.reason
+            );
+            writeln!(output, "{}", Plain(&text))?;
         }
         Ok(())
     }

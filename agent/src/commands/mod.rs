@@ -21,7 +21,7 @@ pub enum Command {
     /// Show blocks, add one, remove one.
     #[command(subcommand)]
     Blocks(blocks::Blocks),
-    /// Check the configuration and name every mistake.
+    /// Check configuration, rules and exceptions, and name every mistake.
     Check(check::Check),
     /// Carry the spool to the collector; started by `picket run`.
     #[command(hide = true)]
@@ -80,6 +80,8 @@ enum Failure {
     Some(usize),
     #[error("the configuration has mistakes: {0}")]
     Config(usize),
+    #[error("mistakes in the configuration, the rules and the exceptions: {0}")]
+    Check(usize),
     #[error("the agent cannot be reached at {path}: {error}; does `picket run` run?")]
     Unreachable { path: String, error: io::Error },
     #[error("{0}")]

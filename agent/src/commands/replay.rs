@@ -3,7 +3,7 @@
 use super::Failure;
 use super::auth_log::AuthLog;
 use crate::config::Respond;
-use crate::detect::{Detector as _, Sigma, read_folder};
+use crate::detect::{self, Detector as _, Exception, Loaded, Sources};
 use crate::respond::{Guard, HostFacts, Ledger, Login, Response, Simulated};
 use clap::Subcommand;
 use picket_common::action::Decision;
@@ -27,6 +27,9 @@ pub enum Replay {
         /// Folders of Sigma rules. Of two rules with one id the later counts.
         #[arg(long, value_name = "DIR", default_value = "/usr/share/picket/rules")]
         rules: Vec<PathBuf>,
+        /// A folder of exceptions to the rules.
+        #[arg(long, value_name = "DIR")]
+        exceptions: Option<PathBuf>,
         /// Print each finding as a line of JSON.
         #[arg(long)]
         json: bool,
@@ -41,10 +44,17 @@ impl Replay {
         let Self::Auth {
             file,
             rules,
+            exceptions,
             json,
             groups,
         } = self;
-        let mut sigma = load(&rules, groups)?;
+        let loaded = load(&Sources {
+            rules: &rules,
+            exceptions: exceptions.as_deref(),
+            groups,
+            before: &[],
+        })?;
+        let mut sigma = loaded.sigma;
         // As on a host in monitor mode, but nothing is known of the host that the log is of.
         let mut response = Response::new(
             &Respond::default(),
@@ -94,6 +104,7 @@ impl Replay {
                 }
             }
         }
+        held_back(&mut output, &loaded.exceptions, json)?;
         output.flush()?;
         let counters = sigma.counters();
         if counters.evicted > 0 {
@@ -140,22 +151,44 @@ fn show(output: &mut impl Write, outcome: &Outcome, line: u64, json: bool) -> Re
     Ok(())
 }
 
-/// The rules of all folders; what is wrong in them is named, and the rest is used.
-fn load(folders: &[PathBuf], groups: usize) -> Result<Sigma, Failure> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for folder in folders {
-        let (found, wrong) = read_folder(folder);
-        files.extend(found);
-        problems.extend(wrong);
+/// The rules of all folders and their exceptions; what is wrong in them is named, and the rest is used.
+fn load(sources: &Sources<'_>) -> Result<Loaded, Failure> {
+    let loaded = detect::load(sources);
+    for problem in &loaded.problems {
+        writeln!(io::stderr(), "picket: {}", Plain(&problem.to_string()))?;
     }
-    let (sigma, wrong) = Sigma::load(&files, groups);
-    problems.extend(wrong);
-    for problem in &problems {
-        writeln!(io::stderr(), "picket: {problem}")?;
-    }
-    if sigma.rules() == 0 {
+    if loaded.sigma.rules() == 0 {
         Err(Failure::NoRules)
     } else {
-        Ok(sigma)
+        Ok(loaded)
     }
+}
+
+/// How often each exception held something back.
+fn held_back(output: &mut impl Write, exceptions: &[Exception], json: bool) -> Result<(), Failure> {
+    for exception in exceptions.iter().filter(|exception| exception.held_back() > 0) {
+        let (file, count) = (exception.file.display().to_string(), exception.held_back());
+        if json {
+            let value = json!({
+                "kind": "exception",
+                "file": file,
+                "line": exception.at.0,
+                "rule": exception.rule,
+                "reason": exception.reason,
+                "held_back": count,
+            });
+            ndjson::write(output, &value)?;
+        } else {
+            let text = format!(
+                "{file}:{} \"{}\": {}",
+                exception.at.0, exception.rule, exception.reason
+            );
+            writeln!(
+                io::stderr(),
+                "picket: held back {count} times by {}",
+                Plain(&text)
+            )?;
+        }
+    }
+    Ok(())
 }

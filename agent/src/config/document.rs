@@ -27,7 +27,7 @@ impl fmt::Display for Problem {
 }
 
 /// One file's text, and the mistakes found in it so far.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     file: &'a Path,
     text: &'a str,
     problems: Vec<Problem>,
@@ -35,7 +35,7 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// Reads the text as TOML. A text that is broken in places is read around them.
-    pub(super) fn read(file: &'a Path, text: &'a str) -> (Self, DeTable<'a>) {
+    pub(crate) fn read(file: &'a Path, text: &'a str) -> (Self, DeTable<'a>) {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut document = Self {
             file,
@@ -50,56 +50,148 @@ impl<'a> Document<'a> {
     }
 
     /// Notes a mistake at a byte of the text.
-    pub(super) fn problem(&mut self, byte: usize, message: String) {
-        let before = self.text.get(..byte).unwrap_or(self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    pub(crate) fn problem(&mut self, byte: usize, message: String) {
         self.problems.push(Problem {
             file: self.file.to_owned(),
-            at: Some((line, column)),
+            at: Some(self.line_and_column(byte)),
             message,
         });
     }
 
+    /// Where a byte of the text stands, from 1; columns count characters.
+    pub(crate) fn line_and_column(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..byte).unwrap_or(self.text);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        (line, column)
+    }
+
+    /// How many mistakes there are so far.
+    pub(crate) fn mistakes(&self) -> usize {
+        self.problems.len()
+    }
+
     /// All mistakes, in the order of their places.
-    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+    pub(crate) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.at);
         self.problems
     }
 }
 
 /// A table under its name, from which keys are taken.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     name: String,
+    /// The byte at which it begins.
+    at: usize,
     table: DeTable<'a>,
     known: Vec<&'static str>,
 }
 
+/// A text, and the byte at which it stands.
+pub(crate) type Placed = (String, usize);
+
 impl<'a> Section<'a> {
     /// The document's own table.
-    pub(super) fn root(table: DeTable<'a>) -> Self {
+    pub(crate) fn root(table: DeTable<'a>) -> Self {
         Self {
             name: String::new(),
+            at: 0,
             table,
             known: Vec::new(),
         }
     }
 
+    /// The byte at which it begins.
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
     /// Takes a table; an empty one when it is not there.
-    pub(super) fn section(&mut self, document: &mut Document<'_>, key: &'static str) -> Self {
+    pub(crate) fn section(&mut self, document: &mut Document<'_>, key: &'static str) -> Self {
         let table = self.take(document, key, "a table", |value| match value {
             DeValue::Table(table) => Ok(table),
             _ => Err(String::new()),
         });
         Self {
             name: key.to_owned(),
+            at: 0,
             table: table.unwrap_or_default(),
             known: Vec::new(),
         }
     }
 
+    /// Takes tables of one name, written `[[name]]`, in their order.
+    pub(crate) fn sections(&mut self, document: &mut Document<'_>, key: &'static str) -> Vec<Self> {
+        let expected = format!("tables, each written [[{key}]]");
+        let items = self.take(document, key, &expected, |value| match value {
+            DeValue::Array(items) => Ok(items),
+            _ => Err(String::new()),
+        });
+        let mut sections = Vec::new();
+        for item in items.into_iter().flatten() {
+            let at = item.span().start;
+            match item.into_inner() {
+                DeValue::Table(table) => sections.push(Self {
+                    name: key.to_owned(),
+                    at,
+                    table,
+                    known: Vec::new(),
+                }),
+                _ => document.problem(at, sentence(&format!("an item of {key}"), "a table", "")),
+            }
+        }
+        sections
+    }
+
+    /// Takes a table of lists of texts, whose keys the caller knows: each key with its items. A key with dots may be written
+    /// as tables in one another.
+    pub(crate) fn lists(
+        &mut self,
+        document: &mut Document<'_>,
+        key: &'static str,
+    ) -> Vec<(Placed, Vec<Placed>)> {
+        let name = self.path(key);
+        let table = self.take(document, key, "a table of lists of texts", |value| match value {
+            DeValue::Table(table) => Ok(table),
+            _ => Err(String::new()),
+        });
+        let (mut lists, mut open) = (Vec::new(), vec![(String::new(), table.unwrap_or_default())]);
+        while let Some((above, table)) = open.pop() {
+            for (part, value) in table {
+                let (part_at, at) = (part.span().start, value.span().start);
+                let path = match above.as_str() {
+                    "" => part.into_inner().into_owned(),
+                    above => format!("{above}.{}", part.get_ref()),
+                };
+                match value.into_inner() {
+                    DeValue::Table(table) => open.push((path, table)),
+                    DeValue::Array(items) => {
+                        let mut texts = Vec::new();
+                        for item in items {
+                            let at = item.span().start;
+                            match item.into_inner() {
+                                DeValue::String(text) => texts.push((text.into_owned(), at)),
+                                _ => {
+                                    let what = format!("an item of {name}.{}", path.escape_debug());
+                                    document.problem(at, sentence(&what, "a text", ""));
+                                }
+                            }
+                        }
+                        lists.push(((path, part_at), texts));
+                    }
+                    _ => {
+                        let what = format!("{name}.{}", path.escape_debug());
+                        document.problem(at, sentence(&what, "a list of texts", ""));
+                    }
+                }
+            }
+        }
+        lists.sort();
+        lists
+    }
+
     /// Takes a text and reads it; `expected` completes the sentence "must be …".
-    pub(super) fn text<T>(
+    pub(crate) fn text<T>(
         &mut self,
         document: &mut Document<'_>,
         key: &'static str,
@@ -112,8 +204,29 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// Takes a text or a date, which TOML lets stand without quotes, and reads it.
+    pub(crate) fn text_or_date<T>(
+        &mut self,
+        document: &mut Document<'_>,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.take(document, key, expected, |value| match value {
+            DeValue::String(text) => read(&text),
+            DeValue::Datetime(date) => read(&date.to_string()),
+            _ => Err(String::new()),
+        })
+    }
+
+    /// Whether a key is there that was not taken yet.
+    pub(crate) fn has(&self, key: &'static str) -> bool {
+        self.table
+            .contains_key(&Spanned::new(0..0, DeString::Borrowed(key)))
+    }
+
     /// Takes a whole number within bounds.
-    pub(super) fn number(
+    pub(crate) fn number(
         &mut self,
         document: &mut Document<'_>,
         key: &'static str,
@@ -130,7 +243,7 @@ impl<'a> Section<'a> {
     }
 
     /// Takes a list of texts. Each wrong item is a mistake of its own; the others stay.
-    pub(super) fn texts<T>(
+    pub(crate) fn texts<T>(
         &mut self,
         document: &mut Document<'_>,
         key: &'static str,
@@ -165,7 +278,7 @@ impl<'a> Section<'a> {
     }
 
     /// Names every key that nobody took, with the known one that looks most like it.
-    pub(super) fn finish(self, document: &mut Document<'_>) {
+    pub(crate) fn finish(self, document: &mut Document<'_>) {
         let place = if self.name.is_empty() {
             "here".to_owned()
         } else {

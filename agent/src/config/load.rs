@@ -56,7 +56,8 @@ pub fn load(main: &Path) -> Loaded {
     loaded
 }
 
-fn drop_ins(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Every `*.toml` of a folder in the order of their names; none when the folder is not there.
+pub(crate) fn drop_ins(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match folder.read_dir() {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -69,7 +70,8 @@ fn drop_ins(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read(file: &Path) -> Result<String, String> {
+/// Reads a file that only its owner may write.
+pub(crate) fn read(file: &Path) -> Result<String, String> {
     let data = file
         .metadata()
         .map_err(|error| format!("cannot be read: {error}"))?;

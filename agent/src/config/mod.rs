@@ -8,5 +8,7 @@ mod load;
 mod settings;
 
 pub use document::Problem;
+pub(crate) use document::{Document, Placed, Section};
 pub use load::{Loaded, load};
+pub(crate) use load::{drop_ins, read};
 pub use settings::{Agent, Auth, Detect, Journal, Mode, Respond, Send, Settings, Spool, Start};

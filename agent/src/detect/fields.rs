@@ -34,6 +34,11 @@ pub(super) fn is_known(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
+/// All of them.
+pub(super) fn names() -> &'static [&'static str] {
+    NAMES
+}
+
 /// The value of a field as text; `None` when the event does not have it.
 pub(super) fn text<'a>(event: &'a Event, name: &str) -> Option<Cow<'a, str>> {
     match &event.payload {

@@ -3,14 +3,24 @@
 //! A detector does no input or output and never looks at the clock: time is the event's own, so the same events give the
 //! same findings, live or in a replay of a log of last year.
 
+mod about;
+mod correlation;
+mod definition;
+mod exception_files;
+mod exceptions;
 mod fields;
+mod load;
+mod meta;
 mod rule_files;
 mod rules;
 mod sigma;
 mod signature;
 mod threshold;
 
-pub use rule_files::{Problem, read_folder};
+pub use about::About;
+pub use exceptions::Exception;
+pub use load::{Loaded, Sources, load};
+pub use rule_files::Problem;
 pub use sigma::Sigma;
 pub use threshold::Counters;
 

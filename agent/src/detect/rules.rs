@@ -1,26 +1,16 @@
 //! From files of Sigma rules to rules that can be run. A wrong document is named; all others load.
 
-use super::fields;
+use super::about::About;
+use super::correlation::{Counted, counted};
+use super::definition::Definition;
+use super::meta::{Meta, meta, suggestions};
 use super::rule_files::{Problem, documents};
 use super::signature::{self, Verdict};
 use super::threshold::Kind;
-use picket_common::finding::{RuleRef, Severity};
 use rsigma_eval::{CompiledRule, compile_rule};
-use rsigma_parser::{
-    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, Level, SigmaRule, WindowMode,
-    parse_sigma_yaml,
-};
+use rsigma_parser::{CorrelationRule, SigmaRule, parse_sigma_yaml};
 use std::collections::HashMap;
-use std::path::PathBuf;
-
-/// What people need to know of a rule.
-pub(super) struct Meta {
-    pub(super) rule: RuleRef,
-    pub(super) severity: Severity,
-    pub(super) suggests: Vec<String>,
-    /// Whether it makes findings of its own, or is only counted by others.
-    pub(super) reports: bool,
-}
+use std::path::Path;
 
 /// A rule about single events.
 pub(super) struct Single {
@@ -31,6 +21,7 @@ pub(super) struct Single {
     pub(super) program: Option<String>,
     /// The correlations that count it, each with the step that it is there.
     pub(super) counted_by: Vec<(usize, usize)>,
+    pub(super) definition: Definition,
 }
 
 /// A rule that counts others.
@@ -44,21 +35,31 @@ pub(super) struct Correlation {
     /// Every step groups by the source's address alone.
     pub(super) by_address: bool,
     pub(super) counted_by: Vec<(usize, usize)>,
+    /// Its place in the table of groups, which it keeps when rules are loaded anew.
+    pub(super) slot: usize,
+    pub(super) definition: Definition,
 }
 
+/// All rules of some files.
+#[derive(Default)]
+pub(super) struct Compiled {
+    pub(super) singles: Vec<Single>,
+    pub(super) correlations: Vec<Correlation>,
+    /// What people may want to know of them, the singles first.
+    pub(super) about: Vec<About>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A document, and the place at which it begins.
+type Placed<'a, T> = (&'a Path, usize, T);
+
 /// Compiles all rules of all files. Of two with the same id the later one counts.
-pub(super) fn compile(files: &[(PathBuf, String)]) -> (Vec<Single>, Vec<Correlation>, Vec<Problem>) {
+pub(super) fn compile<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> Compiled {
     let mut problems = Vec::new();
     let (mut singles, mut correlations) = (Vec::new(), Vec::new());
     for (file, text) in files {
         for (line, document) in documents(text) {
-            let mut problem = |message: String| {
-                problems.push(Problem {
-                    file: file.clone(),
-                    line,
-                    message,
-                })
-            };
+            let mut problem = |message: String| problems.push(Problem::new(file, line, message));
             match parse_sigma_yaml(&document) {
                 Err(error) => problem(error.to_string()),
                 Ok(collection) => {
@@ -66,69 +67,69 @@ pub(super) fn compile(files: &[(PathBuf, String)]) -> (Vec<Single>, Vec<Correlat
                     if !collection.filters.is_empty() {
                         problem("Sigma filters are not supported".to_owned());
                     }
-                    singles.extend(
-                        collection
-                            .rules
-                            .into_iter()
-                            .map(|rule| (file.clone(), line, rule)),
-                    );
-                    correlations.extend(
-                        collection
-                            .correlations
-                            .into_iter()
-                            .map(|rule| (file.clone(), line, rule)),
-                    );
+                    singles.extend(collection.rules.into_iter().map(|rule| (file, line, rule)));
+                    correlations.extend(collection.correlations.into_iter().map(|rule| (file, line, rule)));
                 }
             }
         }
     }
     let mut rules = Rules::default();
-    for (file, line, rule) in &singles {
-        if let Err(message) = rules.add_single(rule) {
-            problems.push(Problem {
-                file: file.clone(),
-                line: *line,
-                message,
-            });
+    for single in &singles {
+        if let Err(message) = rules.add_single(single) {
+            problems.push(Problem::new(single.0, single.1, message));
         }
     }
+    let mut waiting = checked(&correlations, &mut problems);
     // A correlation may count another that stands behind it: go round until nothing more can be placed.
-    let mut waiting: Vec<_> = correlations.iter().collect();
     loop {
         let before = waiting.len();
-        waiting.retain(|(file, line, rule)| match rules.add_correlation(rule) {
-            Ok(()) => false,
-            Err(Refused::Unknown(_)) => true,
-            Err(Refused::Wrong(message)) => {
-                problems.push(Problem {
-                    file: file.clone(),
-                    line: *line,
-                    message,
-                });
-                false
-            }
-        });
+        waiting.retain(|(rule, parts)| rules.add_correlation(rule, parts).is_err());
         if waiting.len() == before {
             break;
         }
     }
-    for (file, line, rule) in waiting {
-        if let Err(Refused::Unknown(message) | Refused::Wrong(message)) = rules.add_correlation(rule) {
+    for ((file, line, rule), _) in &waiting {
+        let missing = rule.rules.iter().find(|name| !rules.places.contains_key(*name));
+        if let Some(name) = missing {
+            let message = format!("counts the rule '{}', which is not there", name.escape_debug());
             problems.push(Problem {
-                file: file.clone(),
-                line: *line,
-                message,
+                dangles: true,
+                ..Problem::new(file, *line, message)
             });
         }
     }
-    (rules.singles, rules.correlations, problems)
+    rules.finish(problems)
 }
 
-enum Refused {
-    /// It counts a rule that is not there, or not yet.
-    Unknown(String),
-    Wrong(String),
+/// What a correlation counts, and what it suggests.
+type Parts = (Counted, Vec<String>);
+
+/// The correlations that can be read; of two with the same id the later.
+fn checked<'a>(
+    correlations: &'a [Placed<'a, CorrelationRule>],
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'a Placed<'a, CorrelationRule>, Parts)> {
+    let mut good: Vec<(&Placed<'_, CorrelationRule>, Parts)> = Vec::new();
+    for placed in correlations {
+        let (file, line, rule) = placed;
+        let picket = rule
+            .custom_attributes
+            .get("picket")
+            .and_then(|value| serde_json::to_value(value).ok());
+        let parts = counted(rule).and_then(|counted| Ok((counted, suggestions(picket.as_ref())?)));
+        match parts {
+            Ok(parts) => {
+                good.retain(|(other, _)| rule.id.is_none() || other.2.id != rule.id);
+                good.push((placed, parts));
+            }
+            Err(message) => problems.push(Problem::new(file, *line, message)),
+        }
+    }
+    good
 }
+
+/// It counts a rule that is not there, or not yet.
+struct Missing;
 
 #[derive(Clone, Copy)]
 enum Place {
@@ -138,14 +139,14 @@ enum Place {
 
 #[derive(Default)]
 struct Rules {
-    singles: Vec<Single>,
-    correlations: Vec<Correlation>,
+    singles: Vec<(Single, About)>,
+    correlations: Vec<(Correlation, About)>,
     /// By id, name and title.
     places: HashMap<String, Place>,
 }
 
 impl Rules {
-    fn add_single(&mut self, rule: &SigmaRule) -> Result<(), String> {
+    fn add_single(&mut self, (file, line, rule): &Placed<'_, SigmaRule>) -> Result<(), String> {
         let compiled = compile_rule(rule).map_err(|error| error.to_string())?;
         let suggests = suggestions(compiled.custom_attributes.get("picket"))?;
         let single = Single {
@@ -158,126 +159,109 @@ impl Rules {
             program: rule.logsource.service.clone().filter(|service| service != "auth"),
             compiled,
             counted_by: Vec::new(),
+            definition: Definition::of_single(rule),
         };
+        let about = About::single(&single.meta, rule, (file, *line));
         let known = rule.id.as_ref().and_then(|id| self.places.get(id)).copied();
         let at = match known {
             Some(Place::Single(at)) => at,
             _ => self.singles.len(),
         };
         match self.singles.get_mut(at) {
-            Some(slot) => *slot = single,
-            None => self.singles.push(single),
+            Some(slot) => *slot = (single, about),
+            None => self.singles.push((single, about)),
         }
-        for name in [rule.id.as_ref(), rule.name.as_ref(), Some(&rule.title)]
-            .into_iter()
-            .flatten()
-        {
-            self.places.insert(name.clone(), Place::Single(at));
-        }
+        self.name(
+            [rule.id.as_ref(), rule.name.as_ref(), Some(&rule.title)],
+            Place::Single(at),
+        );
         Ok(())
     }
 
-    fn add_correlation(&mut self, rule: &CorrelationRule) -> Result<(), Refused> {
-        let places: Result<Vec<Place>, Refused> = rule
+    fn add_correlation(
+        &mut self,
+        (file, line, rule): &Placed<'_, CorrelationRule>,
+        (counted, suggests): &Parts,
+    ) -> Result<(), Missing> {
+        let places = rule
             .rules
             .iter()
-            .map(|name| {
-                let place = self.places.get(name).copied();
-                place.ok_or_else(|| {
-                    Refused::Unknown(format!(
-                        "counts the rule '{}', which is not there",
-                        name.escape_debug()
-                    ))
-                })
-            })
-            .collect();
-        let places = places?;
-        let (kind, groups) = (kind(rule)?, groups(rule)?);
-        let picket = rule
-            .custom_attributes
-            .get("picket")
-            .and_then(|value| serde_json::to_value(value).ok());
-        let suggests = suggestions(picket.as_ref()).map_err(Refused::Wrong)?;
-        let span = i64::try_from(rule.timespan.seconds)
-            .ok()
-            .and_then(|seconds| seconds.checked_mul(1_000_000));
+            .map(|name| self.places.get(name).copied().ok_or(Missing));
+        let places = places.collect::<Result<Vec<Place>, Missing>>()?;
         let own = self.correlations.len();
-        self.correlations.push(Correlation {
-            meta: meta(rule.id.as_deref(), &rule.title, rule.level, &rule.tags, suggests),
-            kind,
-            span: span
-                .filter(|span| *span > 0)
-                .ok_or_else(|| Refused::Wrong("timespan is out of bounds".to_owned()))?,
-            by_address: groups
-                .iter()
-                .all(|names| matches!(names.as_slice(), [name] if name == fields::ADDRESS)),
-            groups,
-            counted_by: Vec::new(),
-        });
+        let meta = meta(
+            rule.id.as_deref(),
+            &rule.title,
+            rule.level,
+            &rule.tags,
+            suggests.clone(),
+        );
+        let mut titles = Vec::new();
+        let mut definition = Definition::of_correlation(&meta.rule.id, counted);
         for (step, place) in places.into_iter().enumerate() {
-            let counted = match place {
+            let other = match place {
                 Place::Single(at) => self
                     .singles
                     .get_mut(at)
-                    .map(|single| (&mut single.counted_by, &mut single.meta)),
+                    .map(|(other, _)| (&mut other.counted_by, &mut other.meta, &other.definition)),
                 Place::Correlation(at) => self
                     .correlations
                     .get_mut(at)
-                    .map(|other| (&mut other.counted_by, &mut other.meta)),
+                    .map(|(other, _)| (&mut other.counted_by, &mut other.meta, &other.definition)),
             };
-            if let Some((counted_by, meta)) = counted {
+            if let Some((counted_by, meta, other)) = other {
                 counted_by.push((own, step));
                 // By Sigma's rules what is counted makes no findings of its own unless `generate` says so. A correlation
                 // that another builds on keeps its own: brute force is a finding whether or not a success follows.
                 meta.reports &= rule.generate || matches!(place, Place::Correlation(_));
+                titles.push(meta.rule.title.clone());
+                definition.counts(other);
             }
         }
-        for name in [rule.id.as_ref(), rule.name.as_ref(), Some(&rule.title)]
-            .into_iter()
-            .flatten()
-        {
-            self.places.insert(name.clone(), Place::Correlation(own));
-        }
+        let about = About::correlation(&meta, rule, (file, *line), counted, &titles);
+        let correlation = Correlation {
+            meta,
+            kind: counted.kind.clone(),
+            span: counted.span,
+            by_address: counted
+                .groups
+                .iter()
+                .all(|names| matches!(names.as_slice(), [name] if name == fields::ADDRESS)),
+            groups: counted.groups.clone(),
+            counted_by: Vec::new(),
+            slot: own,
+            definition,
+        };
+        self.correlations.push((correlation, about));
+        self.name(
+            [rule.id.as_ref(), rule.name.as_ref(), Some(&rule.title)],
+            Place::Correlation(own),
+        );
         Ok(())
     }
-}
 
-fn meta(id: Option<&str>, title: &str, level: Option<Level>, tags: &[String], suggests: Vec<String>) -> Meta {
-    let attack = tags
-        .iter()
-        .filter_map(|tag| tag.strip_prefix("attack.t"))
-        .map(|number| format!("T{number}"));
-    Meta {
-        rule: RuleRef {
-            id: id.unwrap_or(title).to_owned(),
-            title: title.to_owned(),
-            attack: attack.collect(),
-        },
-        severity: match level {
-            Some(Level::Critical) => Severity::Critical,
-            Some(Level::High) => Severity::High,
-            Some(Level::Medium) | None => Severity::Medium,
-            Some(Level::Low) => Severity::Low,
-            Some(Level::Informational) => Severity::Informational,
-        },
-        suggests,
-        reports: true,
+    fn name(&mut self, names: [Option<&String>; 3], place: Place) {
+        for name in names.into_iter().flatten() {
+            self.places.insert(name.clone(), place);
+        }
     }
-}
 
-/// `picket: {respond: [block_ip]}`
-fn suggestions(picket: Option<&serde_json::Value>) -> Result<Vec<String>, String> {
-    let Some(wanted) = picket.and_then(|picket| picket.get("respond")) else {
-        return Ok(Vec::new());
-    };
-    let list: Vec<String> = serde_json::from_value(wanted.clone())
-        .map_err(|_| "picket.respond must be a list, such as [block_ip]".to_owned())?;
-    match list.iter().find(|name| *name != "block_ip") {
-        Some(other) => Err(format!(
-            "picket.respond: '{}' is no response; known are: block_ip",
-            other.escape_debug()
-        )),
-        None => Ok(list),
+    fn finish(self, problems: Vec<Problem>) -> Compiled {
+        let mut compiled = Compiled {
+            problems,
+            ..Compiled::default()
+        };
+        for (single, mut about) in self.singles {
+            about.reports = single.meta.reports;
+            compiled.singles.push(single);
+            compiled.about.push(about);
+        }
+        for (correlation, mut about) in self.correlations {
+            about.reports = correlation.meta.reports;
+            compiled.correlations.push(correlation);
+            compiled.about.push(about);
+        }
+        compiled
     }
 }
 
@@ -291,78 +275,4 @@ fn is_about_logins(rule: &SigmaRule) -> bool {
             .category
             .as_deref()
             .is_none_or(|category| category == "authentication")
-}
-
-fn kind(rule: &CorrelationRule) -> Result<Kind, Refused> {
-    let wrong = |message: &str| Err(Refused::Wrong(message.to_owned()));
-    if rule.window != WindowMode::Sliding {
-        return wrong("only sliding windows are supported");
-    }
-    let steps = rule.rules.len();
-    match (&rule.correlation_type, &rule.condition) {
-        (CorrelationType::Temporal, CorrelationCondition::Threshold { .. }) => Ok(Kind::Temporal(steps)),
-        (CorrelationType::TemporalOrdered, CorrelationCondition::Threshold { .. }) => {
-            Ok(Kind::TemporalOrdered(steps))
-        }
-        (CorrelationType::EventCount, CorrelationCondition::Threshold { predicates, .. }) => {
-            Ok(Kind::EventCount(least(predicates)?))
-        }
-        (
-            CorrelationType::ValueCount,
-            CorrelationCondition::Threshold {
-                predicates,
-                field: Some(field),
-                ..
-            },
-        ) => match field.iter().find(|name| !fields::is_known(name)) {
-            Some(name) => Err(Refused::Wrong(format!(
-                "events have no field '{}'",
-                name.escape_debug()
-            ))),
-            None => Ok(Kind::ValueCount(least(predicates)?, field.clone())),
-        },
-        (CorrelationType::ValueCount, _) => wrong("value_count needs a field"),
-        (_, CorrelationCondition::Extended(_)) => wrong("a condition that combines rules is not supported"),
-        _ => wrong("only event_count, value_count, temporal and temporal_ordered are supported"),
-    }
-}
-
-/// The count from which it fires. An upper bound can hold only once a window has closed, and so is no alarm.
-fn least(predicates: &[(ConditionOperator, u64)]) -> Result<usize, Refused> {
-    let [(operator, count)] = predicates else {
-        return Err(Refused::Wrong(
-            "the condition must be one lower bound: gte or gt".to_owned(),
-        ));
-    };
-    let least = match operator {
-        ConditionOperator::Gte => Some(*count),
-        ConditionOperator::Gt => count.checked_add(1),
-        _ => None,
-    };
-    let least = least
-        .and_then(|least| usize::try_from(least).ok())
-        .filter(|least| (1..=10_000).contains(least));
-    least.ok_or_else(|| Refused::Wrong("the condition must be gte or gt, from 1 to 10000".to_owned()))
-}
-
-/// The fields to group by for each of the counted rules, with the aliases put in.
-fn groups(rule: &CorrelationRule) -> Result<Vec<Vec<String>>, Refused> {
-    let of = |counted: &String| -> Result<Vec<String>, Refused> {
-        rule.group_by
-            .iter()
-            .map(|name| {
-                let alias = rule.aliases.iter().find(|alias| alias.alias == *name);
-                let field = alias.and_then(|alias| alias.mapping.get(counted)).unwrap_or(name);
-                if fields::is_known(field) {
-                    Ok(field.clone())
-                } else {
-                    Err(Refused::Wrong(format!(
-                        "events have no field '{}'",
-                        field.escape_debug()
-                    )))
-                }
-            })
-            .collect()
-    };
-    rule.rules.iter().map(of).collect()
 }

@@ -1,9 +1,10 @@
 //! Sigma: rules about single events, and correlations that count them.
 
 use super::Detector;
+use super::exceptions::Exception;
 use super::fields::{self, View};
-use super::rule_files::Problem;
-use super::rules::{self, Correlation, Meta, Single};
+use super::meta::Meta;
+use super::rules::{Compiled, Correlation, Single};
 use super::signature::{self, Verdict};
 use super::threshold::{Counters, Hit, Key, Kind, Table, mark};
 use compact_str::CompactString;
@@ -11,7 +12,7 @@ use picket_common::event::{Event, Payload};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use rsigma_eval::compiler::eval_condition;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
 
 /// All loaded rules and the state of those that count.
 pub struct Sigma {
@@ -20,12 +21,14 @@ pub struct Sigma {
     /// For each signature, the rules that it does not rule out.
     candidates: Vec<Vec<usize>>,
     table: Table,
+    /// The first place in the table that no rule has had.
+    next_slot: usize,
 }
 
 impl Sigma {
-    /// Loads rules from texts, each with the file that it came from. `groups` bounds the state of all that count.
-    pub fn load(files: &[(PathBuf, String)], groups: usize) -> (Self, Vec<Problem>) {
-        let (singles, correlations, problems) = rules::compile(files);
+    /// Makes compiled rules ready to judge. `groups` bounds the state of all that count.
+    pub(super) fn new(compiled: Compiled, groups: usize) -> Self {
+        let (singles, correlations) = (compiled.singles, compiled.correlations);
         let useful = |single: &Single, signature: usize| {
             single
                 .verdicts
@@ -40,15 +43,59 @@ impl Sigma {
                     .collect()
             })
             .collect();
-        (
-            Self {
-                singles,
-                correlations,
-                candidates,
-                table: Table::new(groups),
-            },
-            problems,
-        )
+        Self {
+            next_slot: correlations.len(),
+            singles,
+            correlations,
+            candidates,
+            table: Table::new(groups),
+        }
+    }
+
+    /// Takes an exception from the rule that it names, by id or by title.
+    pub(super) fn except(&mut self, exception: Exception) -> Result<(), String> {
+        let singles = self.singles.iter_mut().map(|single| &mut single.meta);
+        let correlations = self.correlations.iter_mut().map(|rule| &mut rule.meta);
+        let name = exception.rule.as_str();
+        let (mut by_id, mut by_title): (Vec<_>, Vec<_>) = singles
+            .chain(correlations)
+            .filter(|meta| meta.rule.id == name || meta.rule.title == name)
+            .partition(|meta| meta.rule.id == name);
+        let found = by_id.pop().map_or_else(|| by_title.pop(), Some);
+        let shown = name.escape_debug();
+        match (found, by_title.is_empty()) {
+            (Some(meta), _) if meta.rule.id == name => meta.exceptions.push(exception),
+            (Some(meta), true) => meta.exceptions.push(exception),
+            (Some(_), false) => {
+                return Err(format!("several rules are called '{shown}': name one by its id"));
+            }
+            (None, _) => return Err(format!("there is no rule with the id or title '{shown}'")),
+        }
+        Ok(())
+    }
+
+    /// Goes on counting where the rules that these take the place of have come to: correlations that count the same keep
+    /// their groups.
+    pub fn go_on_from(&mut self, old: Self) {
+        let kept: HashMap<_, _> = old
+            .correlations
+            .iter()
+            .map(|rule| (&rule.definition, rule.slot))
+            .collect();
+        let mut gone: HashSet<usize> = kept.values().copied().collect();
+        self.next_slot = old.next_slot;
+        for rule in &mut self.correlations {
+            rule.slot = match kept.get(&rule.definition) {
+                Some(slot) => *slot,
+                None => {
+                    self.next_slot += 1;
+                    self.next_slot - 1
+                }
+            };
+            gone.remove(&rule.slot);
+        }
+        self.table = old.table;
+        self.table.forget(&gone);
     }
 
     /// How many rules are loaded.
@@ -106,7 +153,7 @@ impl Detector for Sigma {
                 Some(Verdict::Ask) => asked(),
                 _ => false,
             };
-            if !matches {
+            if !matches || single.meta.exceptions.hold_back(event) {
                 continue;
             }
             if single.meta.reports {
@@ -163,7 +210,11 @@ fn count(
             value,
             times,
         };
-        let Some(fired) = table.hit(*at, key, &correlation.kind, correlation.span, &hit) else {
+        if correlation.meta.exceptions.hold_back(event) {
+            continue;
+        }
+        let slot = correlation.slot;
+        let Some(fired) = table.hit(slot, key, &correlation.kind, correlation.span, &hit) else {
             continue;
         };
         if correlation.meta.reports {

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use hashlink::LruCache;
 use picket_common::ids::RecordId;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 
@@ -92,6 +92,13 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Forgets all groups of some correlations.
+    pub(super) fn forget(&mut self, rules: &HashSet<usize>) {
+        if !rules.is_empty() {
+            self.groups.retain(|(rule, _), _| !rules.contains(rule));
+        }
     }
 
     /// Counts a hit of the correlation numbered `rule` for the group `key`; tells when that makes a finding.

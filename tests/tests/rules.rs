@@ -1,0 +1,205 @@
+//! The life of rules on a host: exceptions to them, mistakes in them, and what stays in force meanwhile.
+
+use picket_tests::picket;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// A folder with a log of six failed logins of root from 198.51.100.9 on 2026-03-01, and room for exceptions.
+struct Host(tempfile::TempDir);
+
+impl Host {
+    fn new() -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(host.path("exceptions")).unwrap();
+        let log = (0..6).map(|second| {
+            format!("2026-03-01T00:00:0{second}.000000+00:00 web1 sshd[7]: Failed password for root from 198.51.100.9 port 4711 ssh2\n")
+        });
+        fs::write(host.path("auth.log"), log.collect::<String>()).unwrap();
+        host
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn except(&self, text: &str) {
+        let file = self.path("exceptions/test.toml");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// The titles of what fires, what the exceptions held back, and the complaints.
+    fn replay(&self) -> (Vec<String>, Vec<u64>, String) {
+        let output = picket()
+            .env("TZ", "UTC")
+            .args(["replay", "auth", "--json", "--rules"])
+            .arg(shipped())
+            .arg("--exceptions")
+            .arg(self.path("exceptions"))
+            .arg(self.path("auth.log"))
+            .output()
+            .unwrap();
+        let complaints = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{complaints}");
+        let values: Vec<Value> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let of = |kind: &'static str| values.iter().filter(move |value| value["kind"] == kind);
+        let titles = of("finding").map(|finding| finding["rule"]["title"].as_str().unwrap().to_owned());
+        let held = of("exception").map(|exception| exception["held_back"].as_u64().unwrap());
+        (titles.collect(), held.collect(), complaints)
+    }
+
+    /// `picket check` with these rules and the exceptions: whether all is well, and what it says.
+    fn check(&self, rules: &Path) -> (bool, String) {
+        let config = self.path("picket.toml");
+        let text = format!(
+            "[detect]\nrules = [{rules:?}]\nexceptions = {:?}\n",
+            self.path("exceptions")
+        );
+        fs::write(&config, text).unwrap();
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+        let output = picket()
+            .args(["check", "--config"])
+            .arg(&config)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    }
+}
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules/sigma")
+}
+
+fn exception(rule: &str, until: &str, more: &str) -> String {
+    format!("[[exception]]\nrule = {rule:?}\nreason = \"a test\"\nuntil = {until:?}\n{more}\n")
+}
+
+const NETWORK: &str = "fields = { source.ip = [\"198.51.100.0/24\"] }";
+
+#[test]
+fn an_event_that_meets_an_exception_does_not_match_that_rule() {
+    let host = Host::new();
+    assert_eq!(
+        host.replay(),
+        (vec!["Many failed logins".to_owned()], vec![], String::new())
+    );
+    host.except(&exception("Many failed logins", "never", NETWORK));
+    assert_eq!(host.replay(), (vec![], vec![6], String::new()));
+    host.except(&exception(
+        "e6eaea49-7676-599c-9182-a26a24d9acd7",
+        "never",
+        "hosts = [\"web*\"]",
+    ));
+    assert_eq!(host.replay(), (vec![], vec![6], String::new()));
+    // Of a rule that others count: it is not counted.
+    host.except(&exception(
+        "Failed login",
+        "never",
+        "fields.user.name = [\"ro*\"]",
+    ));
+    assert_eq!(host.replay(), (vec![], vec![6], String::new()));
+    // Of another rule, another address, another host.
+    for other in [
+        exception("Failed logins over hours", "never", NETWORK),
+        exception(
+            "Many failed logins",
+            "never",
+            "fields.source.ip = [\"203.0.113.0/24\"]",
+        ),
+        exception("Many failed logins", "never", "hosts = [\"db*\"]"),
+    ] {
+        host.except(&other);
+        assert_eq!(host.replay().0, ["Many failed logins"], "{other}");
+    }
+}
+
+#[test]
+fn an_exception_ends_by_the_logs_own_time() {
+    let host = Host::new();
+    for (until, fires) in [
+        ("2026-02-28", true),
+        ("2026-03-01", false),
+        ("2026-03-01T00:00:00Z", true),
+        // The first of six is held back, five are enough.
+        ("2026-03-01T00:00:01Z", true),
+        ("2026-03-01T00:00:02Z", false),
+    ] {
+        host.except(&exception("Many failed logins", until, NETWORK));
+        assert_eq!(!host.replay().0.is_empty(), fires, "{until}");
+    }
+}
+
+#[test]
+fn the_wrong_exceptions_are_named_and_the_right_ones_count() {
+    let host = Host::new();
+    let wrong = exception("No such rule", "never", "") + &exception("Failed login", "soon", "");
+    host.except(&(wrong + &exception("Many failed logins", "never", NETWORK)));
+    let (found, held, complaints) = host.replay();
+    assert_eq!((found, held), (vec![], vec![6]));
+    assert!(
+        complaints.contains("test.toml:1:1: there is no rule with the id or title 'No such rule'"),
+        "{complaints}"
+    );
+    assert!(
+        complaints.contains("test.toml:9:9: exception.until must be"),
+        "{complaints}"
+    );
+}
+
+#[test]
+fn exceptions_that_others_could_have_written_are_refused() {
+    let host = Host::new();
+    host.except(&exception("Many failed logins", "never", NETWORK));
+    let file = host.path("exceptions/test.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+    let (found, _, complaints) = host.replay();
+    assert_eq!(found, ["Many failed logins"]);
+    assert!(complaints.contains("chmod go-w"), "{complaints}");
+}
+
+#[test]
+fn check_names_every_mistake_in_rules_and_exceptions_at_once() {
+    let host = Host::new();
+    let (good, said) = host.check(&shipped());
+    assert!(good && said.contains("login_guessing.yml: good"), "{said}");
+    host.except(&exception("Many failed logins", "2026-01-01", ""));
+    let (good, said) = host.check(&shipped());
+    assert!(
+        good && said.contains("1 exceptions") && said.contains("its time is over"),
+        "{said}"
+    );
+
+    let rules = host.path("rules");
+    fs::create_dir(&rules).unwrap();
+    let rule = fs::read_to_string(shipped().join("root_login.yml")).unwrap();
+    fs::write(rules.join("good.yml"), &rule).unwrap();
+    fs::write(rules.join("twin.yml"), rule.replace("4a636562", "00000000")).unwrap();
+    fs::write(
+        rules.join("bad.yml"),
+        rule.replace("condition: selection", "condition: selektion and"),
+    )
+    .unwrap();
+    host.except(
+        &(exception("Root logged in by password", "never", "host = []")
+            + &exception("Root logged in by password", "never", "")),
+    );
+    let (good, said) = host.check(&rules);
+    assert!(!good, "{said}");
+    for expected in [
+        "bad.yml:1: ",
+        "test.toml:5:1: unknown key 'host' in [exception]; did you mean 'hosts'?",
+        "test.toml:6:1: several rules are called 'Root logged in by password'",
+        "mistakes in the configuration, the rules and the exceptions: 3",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    let (good, said) = host.check(&host.path("nowhere"));
+    assert!(!good && said.contains("nowhere:1: cannot be listed"), "{said}");
+}
