@@ -1,5 +1,6 @@
 //! The life of rules on a host: exceptions to them, mistakes in them, and what stays in force meanwhile.
 
+use picket_tests::line::Line;
 use picket_tests::picket;
 use serde_json::Value;
 use std::fs;
@@ -202,4 +203,106 @@ fn check_names_every_mistake_in_rules_and_exceptions_at_once() {
     }
     let (good, said) = host.check(&host.path("nowhere"));
     assert!(!good && said.contains("nowhere:1: cannot be listed"), "{said}");
+}
+
+/// A line whose agent judges by copies of the shipped rules, in a folder of its own.
+fn line() -> Line {
+    let line = Line::start("");
+    fs::create_dir(line.path("rules")).unwrap();
+    for entry in fs::read_dir(shipped()).unwrap().flatten() {
+        fs::copy(entry.path(), line.path("rules").join(entry.file_name())).unwrap();
+    }
+    fs::create_dir(line.path("conf.d")).unwrap();
+    let (rules, exceptions) = (line.path("rules"), line.path("exceptions"));
+    let text = format!("[detect]\nrules = [{rules:?}]\nexceptions = {exceptions:?}\n");
+    fs::write(line.path("conf.d/rules.toml"), text).unwrap();
+    line.log("");
+    line
+}
+
+/// So many failed logins from an address, as of now.
+fn attack(address: &str, count: u32) -> String {
+    let now: jiff::Timestamp = std::time::SystemTime::now().try_into().unwrap();
+    let failed =
+        |port| format!("{now:.6} host sshd[7]: Failed password for root from {address} port {port} ssh2\n");
+    (0..count).map(failed).collect()
+}
+
+/// Logs an attack and waits for its finding: then everything that was logged before has been judged.
+fn judged(line: &Line, address: &str) {
+    line.log(&attack(address, 5));
+    line.wait_for(|value| value["record"] == "finding" && value["body"]["source"] == address);
+}
+
+/// Waits until the agent says so of the rules that are in force.
+fn in_force(line: &Line, wanted: impl Fn(&Value) -> bool) -> Value {
+    let started = std::time::Instant::now();
+    loop {
+        let said = line.operate(&["status", "--json"]).unwrap();
+        let rules = serde_json::from_str::<Value>(&said).unwrap()["rules"].take();
+        if wanted(&rules) {
+            return rules;
+        }
+        assert!(started.elapsed().as_secs() < 30, "{rules}");
+        std::thread::yield_now();
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn rules_and_exceptions_that_change_are_judged_by_at_once_and_counts_go_on() {
+    let mut line = line();
+    line.start_agent();
+    line.log(&attack("198.51.100.9", 3));
+    judged(&line, "203.0.113.1");
+    let before = in_force(&line, |_| true);
+
+    // Another rule, by way of a folder and of a file that an editor moves into place.
+    let rule = fs::read_to_string(shipped().join("root_login.yml")).unwrap();
+    fs::create_dir(line.path("rules/more")).unwrap();
+    write(
+        &line.path("rules/more/.new"),
+        &rule.replace("4a636562", "00000000"),
+    );
+    fs::rename(line.path("rules/more/.new"), line.path("rules/more/new.yml")).unwrap();
+    in_force(&line, |rules| {
+        rules["rules"].as_u64() == before["rules"].as_u64().map(|count| count + 1)
+    });
+    line.log(&attack("198.51.100.9", 2));
+    line.wait_for(|value| value["record"] == "finding" && value["body"]["source"] == "198.51.100.9");
+
+    // The folder of exceptions is made only now.
+    fs::create_dir(line.path("exceptions")).unwrap();
+    let text = exception(
+        "Many failed logins",
+        "never",
+        "fields.source.ip = [\"203.0.113.0/24\"]",
+    );
+    write(&line.path("exceptions/test.toml"), &text);
+    in_force(&line, |rules| rules["exceptions"] == 1);
+    line.log(&attack("203.0.113.7", 5));
+    judged(&line, "198.51.100.10");
+    let rules = in_force(&line, |_| true);
+    assert_eq!(rules["held_back"][0]["times"], 5, "{rules}");
+    assert_eq!(
+        line.collect(&["search", "\"203.0.113.7\"", "--json"]),
+        "",
+        "it was found"
+    );
+
+    // An exception that is loaded anew goes on counting; one that is gone holds nothing back.
+    write(
+        &line.path("exceptions/other.toml"),
+        &exception("Failed login", "2000-01-01", ""),
+    );
+    let rules = in_force(&line, |rules| rules["exceptions"] == 2);
+    assert_eq!(rules["held_back"][0]["times"], 5, "{rules}");
+    fs::remove_file(line.path("exceptions/test.toml")).unwrap();
+    in_force(&line, |rules| rules["exceptions"] == 1);
+    judged(&line, "203.0.113.8");
+    line.end_agent(false);
 }

@@ -3,6 +3,7 @@
 //! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
 
 use super::actor::Ask;
+use super::rules::{InForce, Rules};
 use super::spawn;
 use crate::config::{Mode, Settings};
 use crate::queue::Sender;
@@ -90,6 +91,8 @@ pub struct Report {
     pub acknowledged: Option<Timestamp>,
     /// What keeps records from the collector now.
     pub trouble: Option<String>,
+    /// The rules in force.
+    pub rules: InForce,
 }
 
 /// What the agent knows of itself.
@@ -98,6 +101,7 @@ pub(super) struct Status {
     mode: Mode,
     watching: Vec<String>,
     spool: Arc<Mutex<Spool>>,
+    rules: Arc<Rules>,
     courier: Mutex<Courier>,
 }
 
@@ -108,12 +112,18 @@ struct Courier {
 }
 
 impl Status {
-    pub(super) fn new(settings: &Settings, spool: Arc<Mutex<Spool>>, watching: Vec<String>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        spool: Arc<Mutex<Spool>>,
+        rules: Arc<Rules>,
+        watching: Vec<String>,
+    ) -> Self {
         Self {
             started: now(),
             mode: settings.respond.mode,
             watching,
             spool,
+            rules,
             courier: Mutex::default(),
         }
     }
@@ -150,6 +160,7 @@ impl Status {
             events: spool.pending(Lane::Events),
             acknowledged: courier.acknowledged,
             trouble: courier.trouble,
+            rules: self.rules.in_force(),
         }
     }
 }

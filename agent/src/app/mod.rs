@@ -9,6 +9,7 @@ pub mod control;
 mod courier;
 mod judge;
 mod keeper;
+mod rule_watch;
 mod rules;
 
 use crate::config::Settings;
@@ -64,7 +65,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         .thread_block()
         .map_err(|error| AppError::System("signals", error.into()))?;
     let stop = Stop::new().map_err(system("eventfd"))?;
-    let rules = Arc::new(Rules::load(&settings.detect));
+    let changes = rules::watch(settings);
+    let rules = Arc::new(Rules::load(settings));
 
     let (spool, recovery) = Spool::open(&settings.spool.directory, settings.spool.quota)?;
     for gap in &recovery.gaps {
@@ -94,7 +96,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     drop((observed, notice));
     let (ask, asked) = queue("asked", ASKED);
     let mut actor = Actor::start(settings, cursors.get(actor::LEDGER), judged.clone())?;
-    let status = Arc::new(Status::new(settings, Arc::clone(&spool), watched));
+    let status = Status::new(settings, Arc::clone(&spool), Arc::clone(&rules), watched);
+    let status = Arc::new(status);
     let control = Control {
         ask: ask.clone(),
         status: Arc::clone(&status),
@@ -106,6 +109,10 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         spawn("judge", move || judge::judge(&rules, &to_judge, &ask, &judged))?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;
+    if let Some(changes) = changes {
+        let (rules, stop) = (Arc::clone(&rules), stop.clone());
+        threads.push(spawn("rules", move || rules.follow(changes, &stop))?);
+    }
     threads.push(spawn("notices", move || hear(&notices, &judged))?);
     threads.push({
         let keeper = Keeper {

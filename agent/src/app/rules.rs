@@ -1,34 +1,89 @@
 //! The rules in force, and those that take their place when they are loaded anew.
 
-use crate::config::Detect;
-use crate::detect::{Sigma, Sources, load};
-use std::sync::{Mutex, PoisonError};
+use super::rule_watch::RuleWatch;
+use crate::config::Settings;
+use crate::detect::{Exception, Sigma, Sources, load};
+use crate::sys::Stop;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// More problems than these are counted and not named, so that a report stays short.
+const NAMED: usize = 50;
 
 /// Loads rules for whoever judges by them.
 pub(super) struct Rules {
-    settings: Detect,
+    settings: Settings,
+    /// Held while rules are loaded: one after the other.
+    loading: Mutex<()>,
     fresh: Mutex<Option<Sigma>>,
+    state: Mutex<State>,
+}
+
+/// What is in force.
+#[derive(Default)]
+struct State {
+    rules: usize,
+    exceptions: Vec<Exception>,
+    problems: Vec<String>,
+}
+
+/// The rules in force, for an operator.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InForce {
+    /// How many rules.
+    pub rules: usize,
+    /// How many exceptions, those whose time is over among them.
+    pub exceptions: usize,
+    /// How many things are wrong in their files.
+    pub problems: usize,
+    /// The first of those, each with its place.
+    pub named: Vec<String>,
+    /// The exceptions that held something back since the agent started.
+    pub held_back: Vec<HeldBack>,
+}
+
+/// How often an exception held something back.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// Its file.
+    pub file: PathBuf,
+    /// The line on which it begins.
+    pub line: usize,
+    /// The rule that it names.
+    pub rule: String,
+    /// How often.
+    pub times: u64,
 }
 
 impl Rules {
     /// Loads the rules that the settings name. What is wrong is said; the rest counts.
-    pub(super) fn load(settings: &Detect) -> Self {
+    pub(super) fn load(settings: &Settings) -> Self {
         let rules = Self {
             settings: settings.clone(),
-            fresh: Mutex::new(None),
+            loading: Mutex::default(),
+            fresh: Mutex::default(),
+            state: Mutex::default(),
         };
         rules.reload();
         rules
     }
 
-    /// Loads them anew. When not one is left, those that are in force stay.
+    /// Loads them anew, on the caller's thread. When not one is left, those that are in force stay.
     pub(super) fn reload(&self) {
-        let loaded = load(&Sources::from(&self.settings));
+        let _one_at_a_time = lock(&self.loading);
+        let before = lock(&self.state).exceptions.clone();
+        let loaded = load(&Sources {
+            before: &before,
+            ..Sources::from(&self.settings.detect)
+        });
         for problem in &loaded.problems {
             tracing::warn!("{problem}");
         }
+        let problems = loaded.problems.iter().map(ToString::to_string).collect();
         let rules = loaded.sigma.rules();
         if rules == 0 {
+            lock(&self.state).problems = problems;
             tracing::error!("no rule could be loaded: nothing new is judged by");
             return;
         }
@@ -36,11 +91,69 @@ impl Rules {
             "{rules} rules and {} exceptions are in force",
             loaded.exceptions.len()
         );
-        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded.sigma);
+        *lock(&self.state) = State {
+            rules,
+            exceptions: loaded.exceptions,
+            problems,
+        };
+        *lock(&self.fresh) = Some(loaded.sigma);
+    }
+
+    /// Loads them anew whenever their files change, until told to stop.
+    pub(super) fn follow(&self, mut watch: RuleWatch, stop: &Stop) {
+        loop {
+            match watch.wait(stop) {
+                Ok(true) => self.reload(),
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!("changes of rules are not noticed any more, SIGHUP loads them: {error}");
+                    return;
+                }
+            }
+        }
     }
 
     /// Rules that were loaded since this was last asked.
     pub(super) fn take(&self) -> Option<Sigma> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.fresh).take()
     }
+
+    /// What is in force.
+    pub(super) fn in_force(&self) -> InForce {
+        let state = lock(&self.state);
+        let held_back = state
+            .exceptions
+            .iter()
+            .filter(|exception| exception.held_back() > 0)
+            .map(|exception| HeldBack {
+                file: exception.file.clone(),
+                line: exception.at.0,
+                rule: exception.rule.clone(),
+                times: exception.held_back(),
+            });
+        InForce {
+            rules: state.rules,
+            exceptions: state.exceptions.len(),
+            problems: state.problems.len(),
+            named: state.problems.iter().take(NAMED).cloned().collect(),
+            held_back: held_back.collect(),
+        }
+    }
+}
+
+/// The watch on the folders that the settings name; it must be there before they are read.
+pub(super) fn watch(settings: &Settings) -> Option<RuleWatch> {
+    let detect = &settings.detect;
+    let folders = detect.rules.iter().chain([&detect.exceptions]).cloned();
+    match RuleWatch::new(folders.collect()) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!("changes of rules are not noticed, SIGHUP loads them: {error}");
+            None
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

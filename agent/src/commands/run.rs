@@ -7,7 +7,7 @@ use clap::Args;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Watches, judges and acts until it gets SIGTERM or SIGINT. SIGHUP loads rules anew.
+/// Watches, judges and acts until it gets SIGTERM or SIGINT. Rules that change are loaded anew, as on SIGHUP.
 #[derive(Args)]
 pub struct Run {
     /// The main file; `conf.d/*.toml` beside it is read as well.

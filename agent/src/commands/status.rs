@@ -39,6 +39,28 @@ impl Status {
                 lane.records, lane.bytes
             )?;
         }
+        let rules = &report.rules;
+        writeln!(
+            output,
+            "rules      {} and {} exceptions in force, {} problems",
+            rules.rules, rules.exceptions, rules.problems
+        )?;
+        for problem in &rules.named {
+            writeln!(output, "problem    {}", Plain(problem))?;
+        }
+        if rules.problems > rules.named.len() {
+            writeln!(output, "problem    more; `picket check` names them all")?;
+        }
+        for held in &rules.held_back {
+            let place = format!("{}:{}", held.file.display(), held.line);
+            writeln!(
+                output,
+                "exception  {} held back {} times what \"{}\" looks for",
+                Plain(&place),
+                held.times,
+                Plain(&held.rule)
+            )?;
+        }
         let last = report
             .acknowledged
             .map_or("nothing yet".to_owned(), |time| time.to_string());

@@ -39,6 +39,20 @@ impl Stop {
         self.is_raised()
     }
 
+    /// Waits for at most `span` until `other` can be read or has been hung up, or the flag is raised.
+    pub fn wait_for_at_most(&self, other: BorrowedFd<'_>, span: Duration) -> io::Result<()> {
+        let mut fds = [
+            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+            PollFd::new(other, PollFlags::POLLIN),
+        ];
+        let span = PollTimeout::try_from(span).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, span) {
+            // An interruption only makes the wait shorter.
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Waits until `other` can be read or has been hung up, or the flag is raised. Whether to go on.
     pub fn wait_for(&self, other: BorrowedFd<'_>) -> io::Result<bool> {
         let mut fds = [
