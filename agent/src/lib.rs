@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod detect;
 pub mod enrich;
+pub mod history;
 pub mod logging;
 pub mod observation;
 pub mod parse;

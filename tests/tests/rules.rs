@@ -306,3 +306,42 @@ fn rules_and_exceptions_that_change_are_judged_by_at_once_and_counts_go_on() {
     judged(&line, "203.0.113.8");
     line.end_agent(false);
 }
+
+#[test]
+fn a_rule_file_that_becomes_wrong_never_stops_what_was_running() {
+    let mut line = line();
+    fs::create_dir(line.path("exceptions")).unwrap();
+    line.start_agent();
+    let before = in_force(&line, |rules| rules["problems"] == 0);
+    let file = line.path("rules/login_guessing.yml");
+    let good = fs::read_to_string(&file).unwrap();
+    write(&file, "title: broken\ndetection: [\n");
+    let broken = |rules: &Value| {
+        rules["named"][0].as_str().is_some_and(|named| {
+            named.contains("login_guessing.yml:1: ")
+                && named.contains("; the last good version of the file, of 20")
+        })
+    };
+    let rules = in_force(&line, |rules| rules["problems"] == 1);
+    assert!(broken(&rules) && rules["rules"] == before["rules"], "{rules}");
+    judged(&line, "198.51.100.9");
+    let said = line.operate(&["check"]).unwrap_err();
+    assert!(said.contains("the last good version of the file"), "{said}");
+
+    // Also when the agent starts with it.
+    line.end_agent(false);
+    line.start_agent();
+    let rules = in_force(&line, |_| true);
+    assert!(broken(&rules) && rules["rules"] == before["rules"], "{rules}");
+    judged(&line, "198.51.100.10");
+
+    // A file that is put right is used, and one that is removed is gone.
+    write(&file, &good);
+    in_force(&line, |rules| rules["problems"] == 0);
+    fs::remove_file(line.path("rules/root_login.yml")).unwrap();
+    in_force(&line, |rules| {
+        rules["rules"].as_u64() == before["rules"].as_u64().map(|count| count - 1)
+    });
+    line.operate(&["check"]).unwrap();
+    line.end_agent(false);
+}

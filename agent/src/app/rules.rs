@@ -3,6 +3,7 @@
 use super::rule_watch::RuleWatch;
 use crate::config::Settings;
 use crate::detect::{Exception, Sigma, Sources, load};
+use crate::history::LastGood;
 use crate::sys::Stop;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -73,10 +74,12 @@ impl Rules {
     pub(super) fn reload(&self) {
         let _one_at_a_time = lock(&self.loading);
         let before = lock(&self.state).exceptions.clone();
-        let loaded = load(&Sources {
+        let sources = Sources {
             before: &before,
             ..Sources::from(&self.settings.detect)
-        });
+        };
+        let mut kept = LastGood::read(&self.settings.last_good());
+        let loaded = load(&sources, &mut kept, jiff::Timestamp::now().into());
         for problem in &loaded.problems {
             tracing::warn!("{problem}");
         }
@@ -86,6 +89,9 @@ impl Rules {
             lock(&self.state).problems = problems;
             tracing::error!("no rule could be loaded: nothing new is judged by");
             return;
+        }
+        if let Err(error) = kept.save() {
+            tracing::warn!("the last good rules cannot be kept: {error}");
         }
         tracing::info!(
             "{rules} rules and {} exceptions are in force",

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::config;
 use crate::detect::{self, Sources};
+use crate::history::LastGood;
 use clap::Args;
 use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
@@ -20,7 +21,10 @@ impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let loaded = config::load(&self.config);
         let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
-        let rules = detect::load(&Sources::from(&loaded.settings.detect));
+        let now = jiff::Timestamp::now().into();
+        // The agent's own, so that it can be said what it goes on with; the agent alone writes it.
+        let mut kept = LastGood::read(&loaded.settings.last_good());
+        let rules = detect::load(&Sources::from(&loaded.settings.detect), &mut kept, now);
         problems.extend(rules.problems.iter().map(ToString::to_string));
         let mut complaints = io::stderr().lock();
         for problem in &problems {
@@ -35,7 +39,6 @@ impl Check {
         }
         let (rules, exceptions) = (rules.sigma.rules(), &rules.exceptions);
         writeln!(output, "{rules} rules and {} exceptions", exceptions.len())?;
-        let now = jiff::Timestamp::now().into();
         for exception in exceptions.iter().filter(|exception| !exception.holds(now)) {
             let text = format!(
                 "{}:{}: its time is over, it can go: {}",

@@ -4,6 +4,7 @@ use super::Failure;
 use super::auth_log::AuthLog;
 use crate::config::Respond;
 use crate::detect::{self, Detector as _, Exception, Loaded, Sources};
+use crate::history::LastGood;
 use crate::respond::{Guard, HostFacts, Ledger, Login, Response, Simulated};
 use clap::Subcommand;
 use picket_common::action::Decision;
@@ -153,7 +154,8 @@ fn show(output: &mut impl Write, outcome: &Outcome, line: u64, json: bool) -> Re
 
 /// The rules of all folders and their exceptions; what is wrong in them is named, and the rest is used.
 fn load(sources: &Sources<'_>) -> Result<Loaded, Failure> {
-    let loaded = detect::load(sources);
+    // Today's files as they are: what an agent would go on with is no part of a replay.
+    let loaded = detect::load(sources, &mut LastGood::default(), Timestamp::default());
     for problem in &loaded.problems {
         writeln!(io::stderr(), "picket: {}", Plain(&problem.to_string()))?;
     }

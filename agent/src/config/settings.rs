@@ -304,6 +304,11 @@ impl Settings {
         self.agent.state.join("ledger.ndjson")
     }
 
+    /// The file of the last good versions of rules and exceptions.
+    pub fn last_good(&self) -> PathBuf {
+        self.agent.state.join("last-good.ndjson")
+    }
+
     /// What no single value is wrong in, but two together are; said of the settings as a whole.
     pub(super) fn contradictions(&self) -> Vec<String> {
         let mut found = Vec::new();

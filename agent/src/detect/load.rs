@@ -7,6 +7,9 @@ use super::rule_files::{self, Problem};
 use super::rules;
 use super::sigma::Sigma;
 use crate::config::{self, Detect};
+use crate::history::{Good, LastGood};
+use picket_common::time::Timestamp;
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,57 +51,178 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
-/// The text of a file, or why there is none.
+/// A file, and which version of it is used.
 struct Text {
     file: PathBuf,
+    /// What is in it, or why that cannot be known.
     text: Result<String, String>,
+    /// The version that is used instead.
+    good: Option<Good>,
 }
 
 impl Text {
+    fn new(file: PathBuf, text: Result<String, String>) -> Self {
+        let good = None;
+        Self { file, text, good }
+    }
+
     fn used(&self) -> Option<(&Path, &str)> {
-        Some((self.file.as_path(), self.text.as_deref().ok()?))
+        let text = match &self.good {
+            Some(good) => &good.text,
+            None => self.text.as_ref().ok()?,
+        };
+        Some((self.file.as_path(), text))
     }
 }
 
+/// The files of all folders.
+#[derive(Default)]
+struct Texts {
+    rules: Vec<Text>,
+    exceptions: Vec<Text>,
+    problems: Vec<Problem>,
+}
+
 /// Loads what the folders hold. What is wrong is named; the rest counts.
-pub fn load(sources: &Sources<'_>) -> Loaded {
-    let (mut problems, mut rules, mut exceptions) = (Vec::new(), Vec::new(), Vec::new());
-    for folder in sources.rules {
-        match rule_files::list(folder) {
-            Ok((files, wrong)) => {
-                rules.extend(files.into_iter().map(|file| Text {
-                    text: rule_files::read(&file),
-                    file,
-                }));
-                problems.extend(wrong);
-            }
-            // A host need not have both of the folders that are looked into when none is named.
-            Err(error) if is_missing(&error) && Detect::default().rules.contains(folder) => {}
-            Err(error) => problems.push(unlisted(folder, &error)),
+///
+/// Of a file in which something is wrong the last good version is used, where `kept` has one. What is good now is kept, what
+/// is gone is forgotten; the caller saves it.
+pub fn load(sources: &Sources<'_>, kept: &mut LastGood, now: Timestamp) -> Loaded {
+    let mut texts = Texts::read(sources, kept);
+    let mut loaded = compile(&texts, sources);
+    let mut told = std::mem::take(&mut texts.problems);
+    // What names something that is not there may be right as soon as another file is.
+    for also_dangling in [false, true] {
+        let wrong = loaded
+            .problems
+            .iter()
+            .filter(|problem| also_dangling || !problem.dangles);
+        let fallen_back = fall_back(&mut texts, &wrong.collect::<Vec<_>>(), kept);
+        if !fallen_back.is_empty() {
+            told.extend(fallen_back);
+            loaded = compile(&texts, sources);
         }
     }
-    if let Some(folder) = sources.exceptions {
-        match listed(folder) {
-            Ok(files) => exceptions.extend(files.into_iter().map(|file| Text {
-                text: config::read(&file),
-                file,
-            })),
-            Err(error) => problems.push(unlisted(folder, &error)),
-        }
-    }
-    let mut loaded = compile(&rules, &exceptions, sources);
-    loaded.problems.extend(problems);
+    remember(&texts, &loaded.problems, kept, now);
+    loaded.problems.extend(told);
     loaded.problems.sort();
     loaded
 }
 
-fn compile(rules: &[Text], exceptions: &[Text], sources: &Sources<'_>) -> Loaded {
-    let mut compiled = rules::compile(rules.iter().filter_map(Text::used));
+impl Texts {
+    fn read(sources: &Sources<'_>, kept: &LastGood) -> Self {
+        let mut all = Self::default();
+        for folder in sources.rules {
+            match rule_files::list(folder) {
+                Ok((files, wrong)) => {
+                    let read = |file: PathBuf| Text::new(file.clone(), rule_files::read(&file));
+                    all.rules.extend(files.into_iter().map(read));
+                    all.rules
+                        .extend(wrong.iter().flat_map(|problem| hidden(&problem.file, kept)));
+                    all.problems.extend(wrong);
+                }
+                Err(error) if is_missing(&error) => {
+                    // A host need not have both of the folders that are looked into when none is named.
+                    if !Detect::default().rules.contains(folder) {
+                        all.problems.push(unlisted(folder, &error));
+                    }
+                }
+                Err(error) => {
+                    all.rules.extend(hidden(folder, kept));
+                    all.problems.push(unlisted(folder, &error));
+                }
+            }
+        }
+        if let Some(folder) = sources.exceptions {
+            match listed(folder) {
+                Ok(files) => {
+                    let read = |file: PathBuf| Text::new(file.clone(), config::read(&file));
+                    all.exceptions.extend(files.into_iter().map(read));
+                }
+                Err(error) => {
+                    if !is_missing(&error) {
+                        all.exceptions.extend(hidden(folder, kept));
+                    }
+                    all.problems.push(unlisted(folder, &error));
+                }
+            }
+        }
+        all
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Text> {
+        self.rules.iter().chain(&self.exceptions)
+    }
+}
+
+/// The files of a folder that cannot be looked into, as far as they are known: nobody says that they are gone.
+fn hidden(folder: &Path, kept: &LastGood) -> Vec<Text> {
+    let files = kept.files().filter(|file| file.starts_with(folder));
+    let text = |file: &Path| Text::new(file.to_owned(), Err("cannot be seen".to_owned()));
+    files.map(text).collect()
+}
+
+/// Puts the last good version in the place of each wrong file that has one; gives what was wrong with those.
+fn fall_back(texts: &mut Texts, wrong: &[&Problem], kept: &LastGood) -> Vec<Problem> {
+    let mut told = Vec::new();
+    for text in texts.rules.iter_mut().chain(&mut texts.exceptions) {
+        let mut wrong = wrong
+            .iter()
+            .filter(|problem| problem.file == text.file)
+            .peekable();
+        if wrong.peek().is_none() || text.good.is_some() {
+            continue;
+        }
+        let Some(good) = kept.get(&text.file) else {
+            continue;
+        };
+        if text.text.as_ref() == Ok(&good.text) {
+            continue;
+        }
+        told.extend(wrong.map(|problem| {
+            let message = format!(
+                "{}; the last good version of the file, of {}, is used",
+                problem.message, good.since
+            );
+            Problem {
+                message,
+                ..(*problem).clone()
+            }
+        }));
+        text.good = Some(good.clone());
+    }
+    told
+}
+
+/// Keeps what is good now, and forgets what is gone.
+fn remember(texts: &Texts, problems: &[Problem], kept: &mut LastGood, now: Timestamp) {
+    let wrong: HashSet<&Path> = problems.iter().map(|problem| problem.file.as_path()).collect();
+    for text in texts.all() {
+        if let (Ok(good), None, false) = (&text.text, &text.good, wrong.contains(text.file.as_path()))
+            && !kept.keep(&text.file, good, now)
+        {
+            tracing::warn!(
+                "{}: there is no room to keep its last good version",
+                text.file.display()
+            );
+        }
+    }
+    let there: HashSet<&Path> = texts.all().map(|text| text.file.as_path()).collect();
+    let gone: Vec<PathBuf> = kept
+        .files()
+        .filter(|file| !there.contains(file))
+        .map(Path::to_owned)
+        .collect();
+    gone.iter().for_each(|file| kept.forget(file));
+}
+
+fn compile(texts: &Texts, sources: &Sources<'_>) -> Loaded {
+    let mut compiled = rules::compile(texts.rules.iter().filter_map(Text::used));
     let mut problems = std::mem::take(&mut compiled.problems);
     let about = std::mem::take(&mut compiled.about);
     let mut sigma = Sigma::new(compiled, sources.groups);
     let mut held = Vec::new();
-    for (file, text) in exceptions.iter().filter_map(Text::used) {
+    for (file, text) in texts.exceptions.iter().filter_map(Text::used) {
         let (found, wrong) = exception_files::read(file, text);
         problems.extend(wrong);
         for mut exception in found {
@@ -113,17 +237,16 @@ fn compile(rules: &[Text], exceptions: &[Text], sources: &Sources<'_>) -> Loaded
             }
         }
     }
-    for text in rules.iter().chain(exceptions) {
-        if let Err(message) = &text.text {
+    for text in texts.all() {
+        if let (Err(message), None) = (&text.text, &text.good) {
             problems.push(Problem::new(&text.file, 1, message.clone()));
         }
     }
-    let files = rules.iter().chain(exceptions).map(|text| text.file.clone());
     Loaded {
         sigma,
         about,
         exceptions: held,
-        files: files.collect(),
+        files: texts.all().map(|text| text.file.clone()).collect(),
         problems,
     }
 }
@@ -150,7 +273,6 @@ mod tests {
     use crate::detect::Detector as _;
     use picket_common::event::{AuthAction, AuthEvent, Event, Outcome, Payload, Peer};
     use picket_common::ids::RecordId;
-    use picket_common::time::Timestamp;
     use std::fs;
 
     const FAILED: &str = "title: Failed\nid: failed\nlogsource: {product: linux, category: authentication}\ndetection:\n    selection: {event.action: login, event.outcome: failure}\n    condition: selection\n";
@@ -179,14 +301,20 @@ mod tests {
         findings.into_iter().map(|finding| finding.rule.id).collect()
     }
 
-    fn load_text(folder: &Path, rules: &str) -> Sigma {
-        fs::write(folder.join("rules.yml"), rules).unwrap();
-        let loaded = load(&Sources {
+    /// The rules and the exceptions of a folder, at a second.
+    fn load_all(folder: &Path, kept: &mut LastGood, second: i64) -> Loaded {
+        let sources = Sources {
             rules: &[folder.to_owned()],
-            exceptions: None,
+            exceptions: Some(folder),
             groups: 100,
             before: &[],
-        });
+        };
+        load(&sources, kept, Timestamp::from_micros(second * 1_000_000))
+    }
+
+    fn load_text(folder: &Path, rules: &str) -> Sigma {
+        fs::write(folder.join("rules.yml"), rules).unwrap();
+        let loaded = load_all(folder, &mut LastGood::default(), 0);
         assert_eq!(loaded.problems, []);
         loaded.sigma
     }
@@ -229,5 +357,97 @@ mod tests {
         assert_eq!(sigma.rules(), 2);
         assert_eq!(judge(&mut sigma, 0..2), [] as [&str; 0]);
         assert_eq!(judge(&mut sigma, 2..3), ["a"]);
+    }
+
+    #[test]
+    fn a_file_that_becomes_wrong_stays_in_force_as_it_was_and_one_that_is_removed_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let mut kept = LastGood::default();
+        let mut load = |second| {
+            let loaded = load_all(folder.path(), &mut kept, second);
+            let problems: Vec<String> = loaded
+                .problems
+                .iter()
+                .map(|problem| {
+                    problem
+                        .to_string()
+                        .replace(&format!("{}/", folder.path().display()), "")
+                })
+                .collect();
+            (loaded.sigma.rules(), loaded.exceptions.len(), problems)
+        };
+        let exception = "[[exception]]\nrule = \"a\"\nreason = \"b\"\nuntil = \"never\"\n";
+        write("failed.yml", FAILED);
+        write("counting.yml", &counting("a", "A", 5));
+        write("exceptions.toml", exception);
+        assert_eq!(load(0), (2, 1, vec![]));
+
+        // What depends on a broken file is not broken; both files are named where both are.
+        write("failed.yml", "title: x\n  bad: [indent\n");
+        write("exceptions.toml", &format!("{exception}[[exception]]\n"));
+        let (rules, exceptions, problems) = load(1);
+        assert_eq!((rules, exceptions, problems.len()), (2, 1, 4), "{problems:?}");
+        let suffix = "; the last good version of the file, of 1970-01-01T00:00:00.000000Z, is used";
+        assert!(
+            problems.iter().all(|problem| problem.ends_with(suffix)),
+            "{problems:?}"
+        );
+        assert!(
+            problems[0].starts_with("exceptions.toml:5:1: ") && problems[3].starts_with("failed.yml:1: ")
+        );
+
+        // What was never good has nothing to fall back on: its good documents count.
+        write(
+            "new.yml",
+            &[counting("b", "B", 5), counting("c", "C", 0)].concat(),
+        );
+        let (rules, _, problems) = load(2);
+        assert_eq!((rules, problems.len()), (3, 5), "{problems:?}");
+        assert!(
+            problems[4].starts_with("new.yml:") && !problems[4].contains("last good"),
+            "{problems:?}"
+        );
+
+        fs::remove_file(folder.path().join("new.yml")).unwrap();
+        fs::remove_file(folder.path().join("failed.yml")).unwrap();
+        write("exceptions.toml", exception);
+        let (rules, exceptions, problems) = load(3);
+        assert_eq!((rules, exceptions), (0, 0), "{problems:?}");
+        assert!(
+            problems[1].contains("there is no rule") && problems[1].ends_with('\''),
+            "{problems:?}"
+        );
+        write("failed.yml", &FAILED.replace("Failed", "Other"));
+        assert_eq!(load(4), (2, 1, vec![]));
+        for wrong in ["detection: 7", ""] {
+            write("failed.yml", wrong);
+            let (rules, _, problems) = load(5);
+            assert!(
+                rules == 2 && problems[0].contains("of 1970-01-01T00:00:04"),
+                "{problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rename_that_leaves_a_reference_behind_names_it_and_a_wrong_edit_of_it_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let mut kept = LastGood::default();
+        write("failed.yml", FAILED);
+        write("counting.yml", &counting("a", "A", 5));
+        assert_eq!(load_all(folder.path(), &mut kept, 0).problems, []);
+        write(
+            "counting.yml",
+            &counting("a", "A", 5).replace("[failed]", "[faild]"),
+        );
+        let mut loaded = load_all(folder.path(), &mut kept, 1);
+        assert_eq!(judge(&mut loaded.sigma, 0..5), ["a"]);
+        assert!(
+            loaded.problems[0]
+                .to_string()
+                .contains("counts the rule 'faild', which is not there; the last")
+        );
     }
 }

@@ -94,6 +94,10 @@ pub(super) fn read(file: &Path) -> Result<String, String> {
     if !data.is_file() || data.len() > LONGEST {
         return Err("is no regular file of at most 1 MiB".to_owned());
     }
+    // Most likely somebody is about to write it, or a disk was full.
+    if data.len() == 0 {
+        return Err("is empty; a file without rules can be removed".to_owned());
+    }
     fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))
 }
 
