@@ -345,3 +345,135 @@ fn a_rule_file_that_becomes_wrong_never_stops_what_was_running() {
     line.operate(&["check"]).unwrap();
     line.end_agent(false);
 }
+
+#[test]
+fn a_rule_is_explained_without_an_agent() {
+    let host = Host::new();
+    host.except(
+        &(exception("Many failed logins", "2026-01-01", NETWORK) + &exception("Failed login", "never", "")),
+    );
+    host.check(&shipped());
+    let explain = |id: &str, json: bool| {
+        let mut command = picket();
+        command
+            .args(["explain", id, "--config"])
+            .arg(host.path("picket.toml"));
+        let output = if json { command.arg("--json") } else { &mut command }
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+        )
+    };
+    let (known, said) = explain("e6eaea49-7676-599c-9182-a26a24d9acd7", false);
+    assert!(known, "{said}");
+    for expected in [
+        "Many failed logins\n",
+        "login_guessing.yml:21\n",
+        "severity      high\n",
+        "ATT&CK        T1110.001\n",
+        "finds         Five refused logins from one address within two minutes.\n",
+        "counts        \"Failed login\": from 5 events on, within 2m, for each source.ip\n",
+        "may be        A job with an outdated password",
+        "suggests      block_ip\n",
+        "source.ip is 198.51.100.0/24 (a test), its time was over at 2026-01-02T00:00:00.000000Z; ",
+        "exception     not counted as \"Failed login\": every event (a test), without end; ",
+    ] {
+        assert!(said.contains(expected), "{expected} in\n{said}");
+    }
+    for name in ["Many failed logins", "brute_force"] {
+        assert_eq!(explain(name, false).1, said);
+    }
+    let value: Value = serde_json::from_str(&explain("brute_force", true).1).unwrap();
+    assert_eq!(
+        (&value["rule"]["severity"], &value["exceptions"][0]["holds"]),
+        (&"high".into(), &false.into())
+    );
+    let (known, said) = explain("nobody\u{1b}", false);
+    assert!(
+        !known && said.contains(r"'nobody\u{1b}' is the id or title of no rule"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_finding_is_told_as_a_story_by_its_id_and_by_that_of_its_action() {
+    let mut line = line();
+    line.start_agent();
+    let hostile = attack("198.51.100.9", 5).replace("for root from", "for \u{1b}]0;owned\u{7} from");
+    line.log(&hostile);
+    // Either may come first, and is remembered before it is sent.
+    line.wait_for(|value| value["record"] == "finding");
+    line.wait_for(|value| value["record"] == "outcome");
+    let list = |line: &Line| -> Vec<Value> {
+        let said = line.operate(&["findings", "--json"]).unwrap();
+        said.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let found = list(&line);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let finding = found[0]["finding"]["id"].as_str().unwrap();
+    let action = found[0]["outcomes"][0]["action"]["id"].as_str().unwrap();
+    let listed = line.operate(&["findings"]).unwrap();
+    assert!(
+        listed.contains(finding) && listed.contains("block_ip 198.51.100.9 would be done, for 10m"),
+        "{listed}"
+    );
+    assert!(!listed.contains('\u{1b}'), "{listed:?}");
+
+    let said = line.operate(&["explain", finding]).unwrap();
+    for expected in [
+        "Many failed logins, 5 times from 198.51.100.9",
+        "why           Five refused logins from one address within two minutes.\n",
+        "group         source.ip 198.51.100.9\n",
+        "counted       5\n",
+        &format!("take it back  picket undo {action}\n"),
+        "exceptions    none\n",
+    ] {
+        assert!(said.contains(expected), "{expected} in\n{said}");
+    }
+    let event = "sshd on host: login failed for \"\\u{1b}]0;owned\\u{7}\" from 198.51.100.9 by password\n";
+    assert_eq!(said.matches(event).count(), 5, "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+    assert_eq!(line.operate(&["explain", action]).unwrap(), said);
+
+    // What an operator does is a story of its own; what happens later is part of the first. Both outlive the agent.
+    line.operate(&["undo", action]).unwrap();
+    line.operate(&["blocks", "add", "203.0.113.9", "--reason", "a feeling"])
+        .unwrap();
+    line.end_agent(false);
+    line.start_agent();
+    let said = line.operate(&["explain", finding]).unwrap();
+    assert!(
+        said.contains("was taken back") && !said.contains("picket undo"),
+        "{said}"
+    );
+    let blocks = line.operate(&["blocks", "list", "--json"]).unwrap();
+    assert!(blocks.is_empty(), "monitor mode keeps nothing: {blocks}");
+    let outcome = line.wait_for(|value| value["body"]["action"]["target"]["target"] == "203.0.113.9");
+    let by_hand = outcome["body"]["action"]["id"].as_str().unwrap();
+    let said = line.operate(&["explain", by_hand]).unwrap();
+    assert!(said.contains("asked for by an operator: a feeling"), "{said}");
+    let said = line
+        .operate(&["explain", "00000000-0000-7000-8000-000000000000"])
+        .unwrap_err();
+    assert!(said.contains("that this host remembers"), "{said}");
+
+    // An exception that touches the rule is part of the story.
+    fs::create_dir(line.path("exceptions")).unwrap();
+    write(
+        &line.path("exceptions/test.toml"),
+        &exception("Many failed logins", "never", NETWORK),
+    );
+    in_force(&line, |rules| rules["exceptions"] == 1);
+    line.log(&attack("198.51.100.10", 5));
+    judged(&line, "203.0.113.1");
+    let said = line.operate(&["explain", finding]).unwrap();
+    assert!(
+        said.contains("source.ip is 198.51.100.0/24 (a test), without end; held back 5 times"),
+        "{said}"
+    );
+    line.end_agent(false);
+}

@@ -1,7 +1,9 @@
 //! The thread that acts: on findings, and on what an operator asks.
 
+use super::historian::Note;
 use super::keeper::Kept;
 use crate::config::{Mode, Settings};
+use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
@@ -52,6 +54,7 @@ pub(super) struct Actor {
     protect: Vec<Network>,
     collector: Option<Network>,
     judged: Sender<Kept>,
+    history: Sender<Note>,
     facts: Instant,
 }
 
@@ -61,6 +64,7 @@ impl Actor {
         settings: &Settings,
         spooled: Option<&Cursor>,
         judged: Sender<Kept>,
+        history: Sender<Note>,
     ) -> Result<Self, LedgerError> {
         let spooled = match spooled {
             Some(Cursor::Number { number }) => *number,
@@ -91,6 +95,7 @@ impl Actor {
             protect: settings.respond.protect.clone(),
             collector,
             judged,
+            history,
             facts: Instant::now(),
         };
         actor.look_at_host();
@@ -190,7 +195,12 @@ impl Actor {
         if outcomes.is_empty() {
             return;
         }
-        outcomes.iter().for_each(show);
+        for outcome in &outcomes {
+            show(outcome);
+            let entry = Entry::Outcome(outcome.clone());
+            // A closed queue means that the agent is ending.
+            let _ = self.history.offer(Note::Keep(Box::new(entry)));
+        }
         let kept = Kept {
             records: outcomes.into_iter().map(Record::Outcome).collect(),
             cursor: Some((Arc::from(LEDGER), Cursor::Number { number })),

@@ -3,9 +3,11 @@
 //! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
 
 use super::actor::Ask;
+use super::historian::{Note, Recall, Told};
 use super::rules::{InForce, Rules};
 use super::spawn;
 use crate::config::{Mode, Settings};
+use crate::history::Story;
 use crate::queue::Sender;
 use crate::respond::Block;
 use crate::send::Up;
@@ -14,6 +16,7 @@ use crate::sys::Stop;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Gid, Group, chown, geteuid};
 use picket_common::action::Network;
+use picket_common::ids::RecordId;
 use picket_common::record::{Lane, Outcome};
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,6 +45,16 @@ pub enum Request {
     Status,
     /// What is in force?
     Blocks,
+    /// What was found last? So many at most.
+    Findings {
+        /// How many.
+        last: usize,
+    },
+    /// What is there to tell of a finding or an action?
+    Story {
+        /// Its id.
+        id: RecordId,
+    },
     /// Block a network; `ttl` in seconds, `None` until undone.
     Block {
         /// Which.
@@ -66,6 +79,15 @@ pub enum Reply {
     Status(Box<Report>),
     /// To [`Request::Blocks`].
     Blocks(Vec<Block>),
+    /// To [`Request::Findings`], the newest last.
+    Findings {
+        /// Each with what came of it, without its events.
+        stories: Vec<Story>,
+        /// How many findings and outcomes could not be kept on the host since the agent started.
+        lost: u64,
+    },
+    /// To [`Request::Story`].
+    Story(Option<Box<Story>>),
     /// What was done.
     Done(Vec<Outcome>),
     /// Why not.
@@ -169,6 +191,7 @@ impl Status {
 pub(super) struct Control {
     pub(super) ask: Sender<Ask>,
     pub(super) status: Arc<Status>,
+    pub(super) history: Sender<Note>,
     pub(super) stop: Stop,
 }
 
@@ -218,9 +241,11 @@ impl Control {
                 let (reply, answered) = mpsc::channel();
                 return match (self.ask.wait(Ask::Blocks(reply)), answered.recv_timeout(PATIENCE)) {
                     (Ok(()), Ok(blocks)) => Reply::Blocks(blocks),
-                    _ => Reply::Error("the agent is ending, or too busy to answer".to_owned()),
+                    _ => busy(),
                 };
             }
+            Request::Findings { last } => return self.recall(Recall::Last(last)),
+            Request::Story { id } => return self.recall(Recall::Story(id)),
             _ if !may_act => return Reply::Error("only root may act".to_owned()),
             Request::Block { network, ttl, reason } => Ask::Block {
                 network,
@@ -233,9 +258,26 @@ impl Control {
         match (self.ask.wait(ask), answered.recv_timeout(PATIENCE)) {
             (Ok(()), Ok(Ok(outcomes))) => Reply::Done(outcomes),
             (Ok(()), Ok(Err(error))) => Reply::Error(error),
-            _ => Reply::Error("the agent is ending, or too busy to answer".to_owned()),
+            _ => busy(),
         }
     }
+
+    /// Asks the history, behind everything that it is to keep already.
+    fn recall(&self, what: Recall) -> Reply {
+        let (reply, answered) = mpsc::channel();
+        let lost = self.history.take_lost();
+        let asked = self.history.wait(Note::Recall { what, lost, reply });
+        match (asked, answered.recv_timeout(PATIENCE)) {
+            (Ok(()), Ok(Ok(Told::Last(stories, lost)))) => Reply::Findings { stories, lost },
+            (Ok(()), Ok(Ok(Told::Story(story)))) => Reply::Story(story),
+            (Ok(()), Ok(Err(error))) => Reply::Error(error),
+            _ => busy(),
+        }
+    }
+}
+
+fn busy() -> Reply {
+    Reply::Error("the agent is ending, or too busy to answer".to_owned())
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {

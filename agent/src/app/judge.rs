@@ -1,10 +1,12 @@
 //! The thread that makes events of observations, and findings of events.
 
 use super::actor::Ask;
+use super::historian::Note;
 use super::keeper::Kept;
 use super::rules::Rules;
 use crate::detect::{Detector as _, Sigma};
 use crate::enrich::Enricher;
+use crate::history::{Entry, Recent};
 use crate::observation::Observation;
 use crate::queue::Sender;
 use crate::respond::Login;
@@ -20,7 +22,9 @@ pub(super) fn judge(
     observed: &Receiver<Observation>,
     actor: &Sender<Ask>,
     judged: &Sender<Kept>,
+    history: &Sender<Note>,
 ) {
+    let mut recent = Recent::default();
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
     let (mut sigma, mut findings): (Option<Sigma>, _) = (None, Vec::new());
     for seen in observed {
@@ -38,6 +42,7 @@ pub(super) fn judge(
             if let Some(sigma) = &mut sigma {
                 sigma.inspect(&event, &mut findings);
             }
+            recent.keep(&event);
             // The guard learns who logs in before it is asked about a finding, also from what is read again.
             let learnt = match Login::of(&event) {
                 Some(login) => actor.wait(Ask::Seen(login)),
@@ -53,6 +58,12 @@ pub(super) fn judge(
                 finding.detected = now();
                 let asked = actor.wait(Ask::Found(finding.clone()));
                 show(&finding);
+                let entry = Entry::Finding {
+                    events: recent.find(&finding.events),
+                    finding: finding.clone(),
+                };
+                // A closed queue means that the agent is ending.
+                let _ = history.offer(Note::Keep(Box::new(entry)));
                 kept.records.push(Record::Finding(finding));
                 if asked.is_err() {
                     return;

@@ -7,6 +7,7 @@
 mod actor;
 pub mod control;
 mod courier;
+mod historian;
 mod judge;
 mod keeper;
 mod rule_watch;
@@ -23,6 +24,7 @@ use crate::spool::{Spool, SpoolError};
 use crate::sys::Stop;
 use actor::Actor;
 use control::{Control, Status};
+use historian::Historian;
 use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
 use rules::Rules;
@@ -35,6 +37,8 @@ use std::time::Duration;
 const OBSERVED: usize = 1024;
 /// How many findings and logins wait for the actor.
 const ASKED: usize = 1024;
+/// How many findings and outcomes wait for the history on the host, which may lose some: they are kept elsewhere.
+const NOTED: usize = 32;
 /// How many judgements wait to be written.
 const JUDGED: usize = 1024;
 /// How long a sensor that gave up is left alone: doubled up to this.
@@ -95,24 +99,30 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     }
     drop((observed, notice));
     let (ask, asked) = queue("asked", ASKED);
-    let mut actor = Actor::start(settings, cursors.get(actor::LEDGER), judged.clone())?;
+    let (note, noted) = queue("history", NOTED);
+    let mut actor = Actor::start(settings, cursors.get(actor::LEDGER), judged.clone(), note.clone())?;
     let status = Status::new(settings, Arc::clone(&spool), Arc::clone(&rules), watched);
     let status = Arc::new(status);
     let control = Control {
         ask: ask.clone(),
         status: Arc::clone(&status),
+        history: note.clone(),
         stop: stop.clone(),
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
         let (rules, judged) = (Arc::clone(&rules), judged.clone());
-        spawn("judge", move || judge::judge(&rules, &to_judge, &ask, &judged))?
+        spawn("judge", move || {
+            judge::judge(&rules, &to_judge, &ask, &judged, &note)
+        })?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;
     if let Some(changes) = changes {
         let (rules, stop) = (Arc::clone(&rules), stop.clone());
         threads.push(spawn("rules", move || rules.follow(changes, &stop))?);
     }
+    let mut historian = Historian::new(&settings.history());
+    threads.push(spawn("historian", move || historian.listen(&noted))?);
     threads.push(spawn("notices", move || hear(&notices, &judged))?);
     threads.push({
         let keeper = Keeper {

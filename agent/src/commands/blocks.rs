@@ -3,6 +3,7 @@
 use super::Failure;
 use super::run::load;
 use crate::app::control::{self, Reply, Request};
+use crate::config::Settings;
 use clap::{Args, Subcommand};
 use picket_common::action::{Decision, Network};
 use picket_common::ndjson;
@@ -150,9 +151,14 @@ impl Agent {
         self.json
     }
 
+    /// The settings that it was given.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        load(&self.config)
+    }
+
     /// Asks the running agent.
     pub(super) fn ask(&self, request: &Request) -> Result<Reply, Failure> {
-        let socket = load(&self.config)?.agent.socket;
+        let socket = self.settings()?.agent.socket;
         match control::ask(&socket, request) {
             Ok(Reply::Error(error)) => Err(Failure::Agent(error)),
             Ok(reply) => Ok(reply),

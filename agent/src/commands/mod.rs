@@ -5,10 +5,14 @@ mod blocks;
 mod check;
 mod courier;
 mod enroll;
+mod explain;
+mod findings;
 mod parse;
 mod replay;
 mod run;
+mod sentence;
 mod status;
+mod story;
 
 use clap::Parser;
 use std::io::{self, Write as _};
@@ -28,6 +32,10 @@ pub enum Command {
     Courier(courier::Courier),
     /// Make this host known to a collector.
     Enroll(enroll::Enroll),
+    /// Explain a rule, a finding or an action.
+    Explain(explain::Explain),
+    /// List the last findings and what came of them.
+    Findings(findings::Findings),
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
@@ -50,6 +58,8 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Courier(courier) => courier.run(),
             Self::Enroll(enroll) => enroll.run(),
+            Self::Explain(explain) => explain.run(),
+            Self::Findings(findings) => findings.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
             Self::Run(run) => run.run(),
@@ -104,6 +114,10 @@ enum Failure {
     Ledger(#[from] crate::respond::LedgerError),
     #[error(transparent)]
     App(#[from] crate::app::AppError),
+    #[error(
+        "'{0}' is the id or title of no rule, and the id of no finding and no action that this host remembers; `picket findings` lists the last ones"
+    )]
+    Unknown(String),
     #[error("no rule could be loaded; name folders of Sigma rules with --rules DIR")]
     NoRules,
 }

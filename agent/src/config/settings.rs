@@ -304,6 +304,11 @@ impl Settings {
         self.agent.state.join("ledger.ndjson")
     }
 
+    /// The file of the last findings and what came of them.
+    pub fn history(&self) -> PathBuf {
+        self.agent.state.join("history.ndjson")
+    }
+
     /// The file of the last good versions of rules and exceptions.
     pub fn last_good(&self) -> PathBuf {
         self.agent.state.join("last-good.ndjson")

@@ -3,7 +3,7 @@
 use super::correlation::Counted;
 use super::meta::Meta;
 use super::threshold::Kind;
-use picket_common::finding::Severity;
+use picket_common::finding::{RuleRef, Severity};
 use rsigma_parser::{CorrelationRule, SigmaRule};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub struct About {
     pub line: usize,
     /// What it counts, in a sentence; `None` when it is about single events.
     pub counts: Option<String>,
+    /// The ids of the rules that it counts.
+    pub counted: Vec<String>,
     /// Whether it makes findings of its own, or is only counted by others.
     pub reports: bool,
 }
@@ -52,13 +54,14 @@ impl About {
         rule: &CorrelationRule,
         place: (&Path, usize),
         counted: &Counted,
-        titles: &[String],
+        others: &[RuleRef],
     ) -> Self {
         Self {
             name: rule.name.clone(),
             description: rule.description.clone(),
             false_positives: rule.falsepositives.clone(),
-            counts: Some(sentence(counted, titles)),
+            counts: Some(sentence(counted, others)),
+            counted: others.iter().map(|other| other.id.clone()).collect(),
             ..Self::new(meta, place)
         }
     }
@@ -76,14 +79,18 @@ impl About {
             file: file.to_owned(),
             line,
             counts: None,
+            counted: Vec::new(),
             reports: meta.reports,
         }
     }
 }
 
 /// `"Failed login", from 5 on within 2m, for each source.ip`
-fn sentence(counted: &Counted, titles: &[String]) -> String {
-    let titles: Vec<String> = titles.iter().map(|title| format!("\"{title}\"")).collect();
+fn sentence(counted: &Counted, others: &[RuleRef]) -> String {
+    let titles: Vec<String> = others
+        .iter()
+        .map(|other| format!("\"{}\"", other.title))
+        .collect();
     let (what, joint) = match &counted.kind {
         Kind::EventCount(least) => (format!("from {least} events on"), " or "),
         Kind::ValueCount(least, fields) => (

@@ -196,7 +196,7 @@ impl Rules {
             &rule.tags,
             suggests.clone(),
         );
-        let mut titles = Vec::new();
+        let mut others = Vec::new();
         let mut definition = Definition::of_correlation(&meta.rule.id, counted);
         for (step, place) in places.into_iter().enumerate() {
             let other = match place {
@@ -214,11 +214,11 @@ impl Rules {
                 // By Sigma's rules what is counted makes no findings of its own unless `generate` says so. A correlation
                 // that another builds on keeps its own: brute force is a finding whether or not a success follows.
                 meta.reports &= rule.generate || matches!(place, Place::Correlation(_));
-                titles.push(meta.rule.title.clone());
+                others.push(meta.rule.clone());
                 definition.counts(other);
             }
         }
-        let about = About::correlation(&meta, rule, (file, *line), counted, &titles);
+        let about = About::correlation(&meta, rule, (file, *line), counted, &others);
         let correlation = Correlation {
             meta,
             kind: counted.kind.clone(),

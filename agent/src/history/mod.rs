@@ -1,5 +1,9 @@
 //! What is kept on the host beside what is sent.
 
+mod findings;
 mod last_good;
+mod recent;
 
+pub use findings::{Entry, Findings, Story};
 pub use last_good::{Good, LastGood};
+pub use recent::Recent;

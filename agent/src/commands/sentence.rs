@@ -1,0 +1,139 @@
+//! Events and outcomes as sentences; what comes from logs is quoted and escaped in them.
+
+use picket_common::action::Decision;
+use picket_common::event::{AuthAction, AuthEvent, Event, Outcome, Payload};
+use picket_common::record;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// `sshd on web1: login failed for "root" from 198.51.100.9 by password`
+pub(super) fn of_event(event: &Event) -> String {
+    let Payload::Auth(auth) = &event.payload;
+    let mut text = auth.program.escape_debug().to_string();
+    if let Some(host) = &auth.host {
+        text += &format!(" on {}", host.escape_debug());
+    }
+    text += &format!(": {}{}", auth.action.as_str().replace('-', " "), ending(auth));
+    let mut say = |word: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            // Writing to a text cannot fail.
+            let _ = write!(text, " {word} {value:?}");
+        }
+    };
+    say("for", auth.user.as_deref());
+    let joint = match auth.action {
+        AuthAction::Sudo | AuthAction::Su => "to become",
+        _ => "of user",
+    };
+    say(joint, auth.target_user.as_deref());
+    say("in group", auth.group.as_deref());
+    say("from", auth.source_domain.as_deref());
+    if let Some(peer) = auth.source {
+        text += &format!(" from {}", peer.ip);
+    }
+    if let Some(method) = auth.method {
+        text += &format!(" by {}", method.as_str());
+    }
+    let mut say = |word: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            let _ = write!(text, ", {word} {value:?}");
+        }
+    };
+    say("key", auth.key.as_deref());
+    say("command", auth.command.as_deref());
+    say("because", auth.reason.as_deref());
+    if let Some(times) = auth.repeated {
+        text += &format!(", {times} times");
+    }
+    text
+}
+
+fn ending(auth: &AuthEvent) -> &'static str {
+    use AuthAction::{
+        AccountLocked, BadProtocol, ConnectionRefused, InvalidUser, Login, LoginTimeout, MaxAuthTries,
+        NoCommonAlgorithm, PamFailure, PreauthClose, ReverseMappingMismatch, Su, Sudo, UserNotAllowed,
+    };
+    match (auth.outcome, auth.action) {
+        (Outcome::Success, Login | Sudo | Su) => " succeeded",
+        // Their names say it.
+        (
+            Outcome::Failure,
+            AccountLocked
+            | BadProtocol
+            | ConnectionRefused
+            | InvalidUser
+            | LoginTimeout
+            | MaxAuthTries
+            | NoCommonAlgorithm
+            | PamFailure
+            | PreauthClose
+            | ReverseMappingMismatch
+            | UserNotAllowed,
+        ) => "",
+        (Outcome::Failure, _) => " failed",
+        _ => "",
+    }
+}
+
+/// `block_ip 198.51.100.9 was done, for 10m`
+pub(super) fn of_outcome(outcome: &record::Outcome) -> String {
+    let (kind, target) = (outcome.action.target.kind().as_str(), &outcome.action.target);
+    let ttl = match outcome.action.ttl {
+        Some(ttl) => format!("for {}", span(ttl)),
+        None => "until undone".to_owned(),
+    };
+    let said = match &outcome.decision {
+        Decision::Applied => format!("was done, {ttl}"),
+        Decision::Simulated => format!("would be done, {ttl}: the agent only watches (respond.mode)"),
+        Decision::Refused { because } => format!("was refused: {because}"),
+        Decision::Failed { because } => format!("failed: {because}"),
+        Decision::Undone => "was taken back".to_owned(),
+        Decision::Expired => "ended: its time was over".to_owned(),
+    };
+    format!("{kind} {target} {said}")
+}
+
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    let whole = units
+        .into_iter()
+        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    whole.map_or(format!("{seconds}s"), |(unit, name)| {
+        format!("{}{name}", seconds / unit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use picket_common::event::{AuthMethod, Peer};
+    use picket_common::ids::RecordId;
+    use picket_common::time::Timestamp;
+
+    #[test]
+    fn events_read_as_sentences_and_steer_nothing() {
+        let sentence = |auth: AuthEvent| {
+            let time = Timestamp::default();
+            of_event(&Event {
+                id: RecordId::derived(time, &[]),
+                time,
+                observed: time,
+                payload: Payload::Auth(auth),
+            })
+        };
+        let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, "sshd");
+        auth.host = Some("web1".into());
+        auth.user = Some("ro\"ot\u{1b}[2J".into());
+        auth.source = Some(Peer::new("198.51.100.9".parse().unwrap(), Some(1)));
+        auth.method = Some(AuthMethod::Password);
+        auth.repeated = Some(2);
+        assert_eq!(
+            sentence(auth),
+            r#"sshd on web1: login failed for "ro\"ot\u{1b}[2J" from 198.51.100.9 by password, 2 times"#
+        );
+        let mut auth = AuthEvent::new(AuthAction::UserAdded, Outcome::Success, "useradd");
+        auth.target_user = Some("eve".into());
+        assert_eq!(sentence(auth), r#"useradd: user added of user "eve""#);
+    }
+}

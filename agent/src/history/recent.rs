@@ -1,0 +1,102 @@
+//! The last events, from which those behind a finding are taken.
+
+use compact_str::CompactString;
+use picket_common::event::{AuthEvent, Event, Payload};
+use picket_common::ids::RecordId;
+use std::collections::VecDeque;
+
+/// How many events are kept: together with [`LONGEST`] well below a mebibyte.
+const MOST: usize = 512;
+/// Of longer texts the beginning is kept.
+const LONGEST: usize = 96;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Recent(VecDeque<Event>);
+
+impl Recent {
+    /// Keeps an event, in the place of the oldest when there are many.
+    pub fn keep(&mut self, event: &Event) {
+        if self.0.len() >= MOST {
+            self.0.pop_front();
+        }
+        let mut event = event.clone();
+        let Payload::Auth(auth) = &mut event.payload;
+        texts(auth).into_iter().flatten().for_each(cut);
+        self.0.push_back(event);
+    }
+
+    /// Those of some events that are still there, in their order.
+    pub fn find(&self, ids: &[RecordId]) -> Vec<Event> {
+        let newest_first = self.0.iter().rev();
+        let mut found: Vec<Event> = newest_first
+            .filter(|event| ids.contains(&event.id))
+            .take(ids.len())
+            .cloned()
+            .collect();
+        found.reverse();
+        found
+    }
+}
+
+fn texts(auth: &mut AuthEvent) -> [Option<&mut CompactString>; 11] {
+    [
+        Some(&mut auth.program),
+        auth.service.as_mut(),
+        auth.host.as_mut(),
+        auth.user.as_mut(),
+        auth.target_user.as_mut(),
+        auth.group.as_mut(),
+        auth.source_domain.as_mut(),
+        auth.key.as_mut(),
+        auth.reason.as_mut(),
+        auth.tty.as_mut(),
+        auth.command.as_mut(),
+    ]
+}
+
+fn cut(text: &mut CompactString) {
+    if text.len() > LONGEST {
+        let end = text.floor_char_boundary(LONGEST);
+        *text = compact_str::format_compact!("{}…", text.get(..end).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use picket_common::event::{AuthAction, Outcome};
+    use picket_common::time::Timestamp;
+
+    fn event(number: usize, user: &str) -> Event {
+        let time = Timestamp::from_micros(1_000_000);
+        let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, "sshd");
+        auth.user = Some(user.into());
+        Event {
+            id: RecordId::derived(time, &[&number.to_le_bytes()]),
+            time,
+            observed: time,
+            payload: Payload::Auth(auth),
+        }
+    }
+
+    #[test]
+    fn the_last_events_are_found_in_their_order_and_older_ones_are_gone() {
+        let mut recent = Recent::default();
+        let events: Vec<Event> = (0..MOST + 2).map(|number| event(number, "bob")).collect();
+        events.iter().for_each(|event| recent.keep(event));
+        let ids: Vec<RecordId> = [1, MOST + 1, 2, MOST].map(|at| events[at].id).to_vec();
+        let expected = [2, MOST, MOST + 1].map(|at| events[at].clone());
+        assert_eq!(recent.find(&ids), expected);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_two_characters() {
+        let mut recent = Recent::default();
+        let event = event(0, &"é".repeat(5000).replacen('é', "e", 1));
+        recent.keep(&event);
+        let Payload::Auth(auth) = &recent.find(&[event.id])[0].payload;
+        let user = auth.user.as_deref().unwrap();
+        assert!(user.len() <= LONGEST + 3 && user.ends_with("é…"), "{user}");
+    }
+}
