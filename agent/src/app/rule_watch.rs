@@ -122,12 +122,11 @@ impl RuleWatch {
         }
     }
 
+    /// Watches a folder, and where it comes from: it may be a link that is put in another's place.
     fn follow(&mut self, folder: &Path) {
         // Each folder that appears while this is done asks for another look; one that cannot be watched must not ask for ever.
         for _ in folder.ancestors() {
-            if self.hold(folder) {
-                return;
-            }
+            let is_there = self.hold(folder);
             let mut below = folder;
             for above in folder.ancestors().skip(1) {
                 let name = below.file_name().map(OsString::from);
@@ -137,7 +136,7 @@ impl RuleWatch {
                 }
                 below = above;
             }
-            if !below.is_dir() {
+            if is_there || !below.is_dir() {
                 return;
             }
         }
@@ -222,5 +221,15 @@ mod tests {
             &|| fs::rename(path("etc/old"), path("etc/rules")).unwrap()
         ));
         assert!(changed(&|| fs::remove_dir_all(path("etc/rules")).unwrap()));
+        let link = |to: &str| {
+            std::os::unix::fs::symlink(path(to), path("etc/link")).unwrap();
+            fs::rename(path("etc/link"), path("etc/rules")).unwrap();
+        };
+        assert!(changed(&|| link("var")));
+        assert!(changed(&|| fs::write(path("var/a.yml"), "x").unwrap()));
+        fs::create_dir(path("opt")).unwrap();
+        assert!(changed(&|| link("opt")));
+        assert!(changed(&|| fs::write(path("opt/a.yml"), "x").unwrap()));
+        assert!(!changed(&|| fs::write(path("var/a.yml"), "y").unwrap()));
     }
 }

@@ -21,12 +21,9 @@ pub(super) fn of_event(event: &Event) -> String {
         }
     };
     say("for", auth.user.as_deref());
-    let joint = match auth.action {
-        AuthAction::Sudo | AuthAction::Su => "to become",
-        _ => "of user",
-    };
-    say(joint, auth.target_user.as_deref());
-    say("in group", auth.group.as_deref());
+    let becomes = matches!(auth.action, AuthAction::Sudo | AuthAction::Su);
+    let target = auth.target_user.as_deref();
+    say("to become", target.filter(|_| becomes));
     say("from", auth.source_domain.as_deref());
     if let Some(peer) = auth.source {
         text += &format!(" from {}", peer.ip);
@@ -39,6 +36,8 @@ pub(super) fn of_event(event: &Event) -> String {
             let _ = write!(text, ", {word} {value:?}");
         }
     };
+    say("user", target.filter(|_| !becomes));
+    say("group", auth.group.as_deref());
     say("key", auth.key.as_deref());
     say("command", auth.command.as_deref());
     say("because", auth.reason.as_deref());
@@ -134,6 +133,13 @@ mod tests {
         );
         let mut auth = AuthEvent::new(AuthAction::UserAdded, Outcome::Success, "useradd");
         auth.target_user = Some("eve".into());
-        assert_eq!(sentence(auth), r#"useradd: user added of user "eve""#);
+        assert_eq!(sentence(auth), r#"useradd: user added, user "eve""#);
+        let mut auth = AuthEvent::new(AuthAction::Sudo, Outcome::Failure, "sudo");
+        (auth.user, auth.target_user) = (Some("bob".into()), Some("root".into()));
+        auth.command = Some("/bin/sh".into());
+        assert_eq!(
+            sentence(auth),
+            r#"sudo: sudo failed for "bob" to become "root", command "/bin/sh""#
+        );
     }
 }

@@ -103,11 +103,11 @@ fn show_outcomes(output: &mut impl Write, story: &Story) -> Result<(), Failure> 
             }
             _ => "nothing: the rule suggests no response",
         };
-        writeln!(output, "  {:<14}{text}", "done")?;
+        writeln!(output, "  {:<14}{text}", "response")?;
     }
     for outcome in &story.outcomes {
         let text = sentence::of_outcome(outcome);
-        writeln!(output, "  {:<14}{} {}", "done", outcome.time, Plain(&text))?;
+        writeln!(output, "  {:<14}{} {}", "response", outcome.time, Plain(&text))?;
     }
     for id in in_force(&story.outcomes) {
         writeln!(output, "  {:<14}picket undo {id}", "take it back")?;

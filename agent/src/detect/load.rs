@@ -348,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn two_that_are_alike_and_have_no_id_do_not_count_into_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = counting("a", "A", 4).replace("id: a\n", "");
+        let text = [FAILED, &one, &one].concat();
+        let mut sigma = load_text(folder.path(), &text);
+        for start in [0, 2] {
+            assert_eq!(judge(&mut sigma, start..start + 2 - start / 2), [] as [&str; 0]);
+            let mut fresh = load_text(folder.path(), &text);
+            fresh.go_on_from(sigma);
+            sigma = fresh;
+        }
+    }
+
+    #[test]
     fn of_two_correlations_with_one_id_the_later_counts() {
         let folder = tempfile::tempdir().unwrap();
         let mut sigma = load_text(

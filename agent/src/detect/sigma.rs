@@ -77,22 +77,17 @@ impl Sigma {
     /// Goes on counting where the rules that these take the place of have come to: correlations that count the same keep
     /// their groups.
     pub fn go_on_from(&mut self, old: Self) {
-        let kept: HashMap<_, _> = old
-            .correlations
-            .iter()
-            .map(|rule| (&rule.definition, rule.slot))
-            .collect();
-        let mut gone: HashSet<usize> = kept.values().copied().collect();
+        let slots = old.correlations.iter().map(|rule| rule.slot);
+        let mut gone: HashSet<usize> = slots.collect();
+        let kept = old.correlations.iter().map(|rule| (&rule.definition, rule.slot));
+        let mut kept: HashMap<_, _> = kept.collect();
         self.next_slot = old.next_slot;
         for rule in &mut self.correlations {
-            rule.slot = match kept.get(&rule.definition) {
-                Some(slot) => *slot,
-                None => {
-                    self.next_slot += 1;
-                    self.next_slot - 1
-                }
-            };
-            gone.remove(&rule.slot);
+            // Two without an id may be alike: only one can go on.
+            rule.slot = kept.remove(&rule.definition).unwrap_or(self.next_slot);
+            if !gone.remove(&rule.slot) {
+                self.next_slot += 1;
+            }
         }
         self.table = old.table;
         self.table.forget(&gone);

@@ -91,6 +91,14 @@ mod tests {
     }
 
     #[test]
+    fn all_together_stay_below_a_mebibyte() {
+        let mut event = event(0, "");
+        let Payload::Auth(auth) = &mut event.payload;
+        let most = size_of::<Event>() + texts(auth).len() * (LONGEST + "…".len());
+        assert!(MOST * most <= 1 << 20, "{most} bytes for one");
+    }
+
+    #[test]
     fn long_texts_are_cut_between_two_characters() {
         let mut recent = Recent::default();
         let event = event(0, &"é".repeat(5000).replacen('é', "e", 1));
