@@ -456,6 +456,14 @@ fn a_finding_is_told_as_a_story_by_its_id_and_by_that_of_its_action() {
     let by_hand = outcome["body"]["action"]["id"].as_str().unwrap();
     let said = line.operate(&["explain", by_hand]).unwrap();
     assert!(said.contains("asked for by an operator: a feeling"), "{said}");
+    line.operate(&["blocks", "add", "127.0.0.1"]).unwrap_err();
+    let refused = line.wait_for(|value| value["body"]["decision"] == "refused");
+    let refused = refused["body"]["action"]["id"].as_str().unwrap();
+    let said = line.operate(&["explain", refused]).unwrap();
+    assert!(
+        said.contains("was refused: 127.0.0.1 is not blocked") && !said.contains("picket undo"),
+        "{said}"
+    );
     let said = line
         .operate(&["explain", "00000000-0000-7000-8000-000000000000"])
         .unwrap_err();

@@ -40,9 +40,11 @@ pub(super) fn judge(
         };
         if let Some(event) = enricher.enrich(&seen) {
             if let Some(sigma) = &mut sigma {
+                if sigma.concerns(&event) {
+                    recent.keep(&event);
+                }
                 sigma.inspect(&event, &mut findings);
             }
-            recent.keep(&event);
             // The guard learns who logs in before it is asked about a finding, also from what is read again.
             let learnt = match Login::of(&event) {
                 Some(login) => actor.wait(Ask::Seen(login)),

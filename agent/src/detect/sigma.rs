@@ -93,6 +93,13 @@ impl Sigma {
         self.table.forget(&gone);
     }
 
+    /// Whether any rule can match an event: no other can be behind a finding.
+    pub fn concerns(&self, event: &Event) -> bool {
+        let Payload::Auth(auth) = &event.payload;
+        let candidates = self.candidates.get(signature::of(auth));
+        candidates.is_some_and(|candidates| !candidates.is_empty())
+    }
+
     /// How many rules are loaded.
     pub fn rules(&self) -> usize {
         self.singles.len() + self.correlations.len()
