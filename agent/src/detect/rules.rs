@@ -3,6 +3,7 @@
 use super::about::About;
 use super::correlation::{Counted, counted};
 use super::definition::Definition;
+use super::fields;
 use super::meta::{Meta, meta, suggestions};
 use super::rule_files::{Problem, documents};
 use super::signature::{self, Verdict};
