@@ -103,6 +103,20 @@ fn each_shipped_rule_fires_on_its_attack_and_not_just_below() {
             sshd(second, &format!("Invalid user u{number} from {bad}"))
         })
     };
+    let unknown = |count, apart| {
+        times(count, apart, |second, _| {
+            sshd(second, &format!("Invalid user tutu from {bad} port 1"))
+        })
+    };
+    let given_up = |count| {
+        times(count, 10, |second, _| {
+            sshd(
+                second,
+                &format!("Disconnected from authenticating user root {bad} port 1 [preauth]"),
+            )
+        })
+    };
+    let broken = |count, said: &'static str| times(count, 30, move |second, _| sshd(second, said));
     let probes = |count| {
         times(count, 20, |second, _| {
             sshd(second, &format!("Connection closed by {bad} port 1 [preauth]"))
@@ -128,7 +142,30 @@ fn each_shipped_rule_fires_on_its_attack_and_not_just_below() {
         ("Failed logins over hours", slow(20), slow(19)),
         ("One address tries many users", spray(6), spray(5)),
         ("Many addresses try one user", spread(10), spread(9)),
-        ("One address tries unknown users", names(5), names(4)),
+        ("One address tries unknown users", names(4), names(3)),
+        ("Many logins of unknown users", unknown(6, 10), unknown(5, 10)),
+        (
+            "Logins of unknown users over hours",
+            unknown(15, 900),
+            unknown(14, 900),
+        ),
+        ("Many logins given up", given_up(6), given_up(5)),
+        (
+            "Many broken handshakes",
+            broken(
+                4,
+                "Unable to negotiate with 198.51.100.9 port 1: no matching host key type found",
+            ),
+            broken(
+                3,
+                "Unable to negotiate with 198.51.100.9 port 1: no matching host key type found",
+            ) + &broken(9, "Did not receive identification string from 198.51.100.9"),
+        ),
+        (
+            "Connection refused by the access list",
+            sshd(0, "refused connect from example.com (198.51.100.9)"),
+            sshd(0, "refused connect from example.com"),
+        ),
         ("One address probes the login service", probes(10), probes(9)),
         (
             "Login accepted after many refused",
