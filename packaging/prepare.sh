@@ -16,6 +16,9 @@ need rsyslogd rsyslog
 need openssl openssl
 need curl curl
 need nft nftables
+# And hosts that are really booted.
+need debootstrap debootstrap
+need systemd-nspawn systemd-container
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo

@@ -1,8 +1,9 @@
 //! A host with a real sshd and a real rsyslogd, and an attacker beside it, in network namespaces of their own.
 //!
 //! The host's processes see their own `/dev/log`, accounts and processes; nothing of the machine is changed, and all ends
-//! with the value. Addresses are those that RFC 5737 and RFC 3849 keep for documentation.
+//! with the value.
 
+use crate::network::{ACCOUNT, ATTACKER, HOST, Network, lacks, run};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,23 +11,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The host's addresses.
-pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
-/// The attacker's addresses.
-pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
-/// The addresses of somebody beside the attacker, who may log in.
-pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8:0:0:1::20"];
-/// The one account that can log in by password, and its password.
-pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
-
 /// How long anything in the laboratory may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub struct Laboratory {
     folder: tempfile::TempDir,
-    host: String,
-    attacker: String,
+    network: Network,
     running: Option<Child>,
 }
 
@@ -36,7 +27,7 @@ impl Laboratory {
         if !nix::unistd::geteuid().is_root() {
             return Some("needs root for network namespaces".to_owned());
         }
-        [
+        lacks(&[
             "ip",
             "unshare",
             "/usr/sbin/sshd",
@@ -46,15 +37,7 @@ impl Laboratory {
             "ssh-keygen",
             "openssl",
             "tail",
-        ]
-        .into_iter()
-        .find(|tool| {
-            Command::new("sh")
-                .args(["-c", "command -v \"$0\"", tool])
-                .output()
-                .is_ok_and(|found| !found.status.success())
-        })
-        .map(|tool| format!("needs {tool}"))
+        ])
     }
 
     /// Builds the network, starts the host, and waits until its sshd listens.
@@ -63,68 +46,18 @@ impl Laboratory {
             .prefix("picket-lab-")
             .tempdir()
             .expect("a folder");
-        let tag = std::process::id();
         let mut lab = Self {
             folder,
-            host: format!("pk{tag}h"),
-            attacker: format!("pk{tag}a"),
+            network: Network::start(),
             running: None,
         };
-        for name in [&lab.host, &lab.attacker] {
-            ip(&["netns", "add", name]);
-            ip(&["-n", name, "link", "set", "lo", "up"]);
-        }
-        ip(&[
-            "link",
-            "add",
-            "eth0",
-            "netns",
-            &lab.host,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            &lab.attacker,
-        ]);
-        for (name, addresses) in [(&lab.host, HOST), (&lab.attacker, ATTACKER)] {
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{}/24", addresses[0]),
-                "dev",
-                "eth0",
-            ]);
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{}/64", addresses[1]),
-                "dev",
-                "eth0",
-                "nodad",
-            ]);
-            ip(&["-n", name, "link", "set", "eth0", "up"]);
-        }
-        for (address, length) in NEIGHBOUR.iter().zip(["24", "64"]) {
-            let address = format!("{address}/{length}");
-            let mut add = vec!["-n", &lab.attacker, "addr", "add", &address, "dev", "eth0"];
-            if length == "64" {
-                add.push("nodad");
-            }
-            ip(&add);
-        }
         lab.write_files();
         let script = lab.path("host.sh");
         let host = Command::new("ip")
             .args([
                 "netns",
                 "exec",
-                &lab.host,
+                lab.host(),
                 "unshare",
                 "--mount",
                 "--pid",
@@ -155,7 +88,7 @@ impl Laboratory {
 
     /// The network namespace of the host.
     pub fn host(&self) -> &str {
-        &self.host
+        self.network.host()
     }
 
     /// One login over SSH from the attacker's address, with one password.
@@ -170,46 +103,7 @@ impl Laboratory {
 
     /// The same from another address.
     pub fn login_from(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
-        Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &self.attacker,
-                "sshpass",
-                "-p",
-                password,
-                "ssh",
-                "-F",
-                "none",
-                "-b",
-                source,
-                "-l",
-                user,
-            ])
-            .args([
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-                "-o",
-                "ConnectTimeout=3",
-                // Whoever is cut off in the middle gives up as well.
-                "-o",
-                "ServerAliveInterval=1",
-                "-o",
-                "ServerAliveCountMax=3",
-            ])
-            .args([
-                "-o",
-                "PreferredAuthentications=password",
-                "-o",
-                "NumberOfPasswordPrompts=1",
-                host,
-                "true",
-            ])
-            .stdin(Stdio::null())
-            .output()
-            .expect("ssh starts")
+        self.network.login(source, host, user, password)
     }
 
     /// Waits until `count` lines of the log hold `text`, and gives them.
@@ -258,18 +152,7 @@ impl Laboratory {
         run(Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
             .arg(self.path("key")));
-        let hash = run(Command::new("openssl").args(["passwd", "-6", ACCOUNT.1]));
-        let (name, hash) = (
-            ACCOUNT.0,
-            String::from_utf8(hash.stdout).expect("a hash is ASCII"),
-        );
-        let account = |file: &str, line: String| {
-            let own = fs::read_to_string(Path::new("/etc").join(file)).expect("an account file");
-            fs::write(self.path(file), format!("{own}{line}\n")).expect("a copy");
-        };
-        account("passwd", format!("{name}:x:4242:4242::/:/bin/sh"));
-        account("group", format!("{name}:x:4242:"));
-        account("shadow", format!("{name}:{}:20000::::::", hash.trim()));
+        add_account(Path::new("/etc"), here);
         fs::write(
             self.path("rsyslog.conf"),
             format!(
@@ -317,30 +200,25 @@ impl Drop for Laboratory {
         if let Some(mut host) = self.running.take() {
             end(&mut host);
         }
-        for name in [&self.host, &self.attacker] {
-            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
-            drop(Command::new("ip").args(["netns", "del", name]).status());
-        }
+    }
+}
+
+/// Copies the files of accounts from `etc` into `folder`, with one account more.
+pub(crate) fn add_account(etc: &Path, folder: &Path) {
+    let hash = run(Command::new("openssl").args(["passwd", "-6", ACCOUNT.1]));
+    let hash = String::from_utf8(hash.stdout).expect("a hash is ASCII");
+    let name = ACCOUNT.0;
+    for (file, line) in [
+        ("passwd", format!("{name}:x:4242:4242::/:/bin/sh")),
+        ("group", format!("{name}:x:4242:")),
+        ("shadow", format!("{name}:{}:20000::::::", hash.trim())),
+    ] {
+        let own = fs::read_to_string(etc.join(file)).expect("an account file");
+        fs::write(folder.join(file), format!("{own}{line}\n")).expect("a copy");
     }
 }
 
 fn end(child: &mut Child) {
     drop(child.kill());
     drop(child.wait());
-}
-
-fn ip(arguments: &[&str]) {
-    run(Command::new("ip").args(arguments));
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }

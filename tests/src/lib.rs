@@ -1,8 +1,10 @@
 //! What the tests share.
 
 pub mod attack_log;
+pub mod booted;
 pub mod laboratory;
 pub mod line;
+pub mod network;
 pub mod story;
 
 use std::path::{Path, PathBuf};

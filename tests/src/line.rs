@@ -1,5 +1,8 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
+use crate::booted::Booted;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -12,15 +15,27 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
-pub struct Line {
+pub struct Line<'a> {
     folder: tempfile::TempDir,
-    namespace: Option<String>,
+    place: Place<'a>,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
+    /// The agent's process: what was started to get to its place may be its parent.
+    pid: i32,
 }
 
-impl Line {
+/// Where the agent runs.
+enum Place<'a> {
+    /// Here.
+    Here,
+    /// In a network namespace, as the collector does.
+    Namespace(String),
+    /// On a booted host; the collector is only in its network.
+    Booted(&'a Booted),
+}
+
+impl<'a> Line<'a> {
     /// Starts a collector and makes a host known to it; the agent is not started yet.
     pub fn start(settings: &str) -> Self {
         Self::on(None, None, settings)
@@ -28,25 +43,38 @@ impl Line {
 
     /// The same in a network namespace, watching a log that is there already.
     pub fn on(namespace: Option<&str>, log: Option<&Path>, settings: &str) -> Self {
-        // Others may look: the courier runs as another user when the tests run as root.
-        let folder = tempfile::Builder::new()
-            .prefix("picket-line-")
-            .tempdir()
-            .expect("a folder");
+        let place = namespace.map_or(Place::Here, |name| Place::Namespace(name.to_owned()));
+        let folder = tempfile::Builder::new().prefix("picket-line-").tempdir();
+        let folder = folder.expect("a folder");
+        let log = log.map_or_else(|| folder.path().join("auth.log"), Path::to_owned);
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
+        let auth = format!(
+            "files = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n",
+            log.display()
+        );
+        Self::at(place, folder, &auth, &rules, settings)
+    }
+
+    /// The same with the agent on a booted host; `auth` is the section that says what it watches.
+    pub fn inside(host: &'a Booted, auth: &str, settings: &str) -> Self {
+        let folder = tempfile::tempdir_in(host.shared()).expect("a folder");
+        let rules = Path::new("/usr/share/picket/rules");
+        Self::at(Place::Booted(host), folder, auth, rules, settings)
+    }
+
+    fn at(place: Place<'a>, folder: tempfile::TempDir, auth: &str, rules: &Path, settings: &str) -> Self {
         let mut line = Self {
             folder,
-            namespace: namespace.map(str::to_owned),
+            place,
             collector: None,
             address: "127.0.0.1:0".to_owned(),
             agent: None,
+            pid: 0,
         };
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
         let here = line.folder.path().display();
-        let log = log.map_or_else(|| line.path("auth.log"), Path::to_owned);
         let text = format!(
-            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\nfiles = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n\
+            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}\
              [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
-            log.display(),
             rules.display()
         );
         fs::write(line.path("picket.toml"), text).expect("a file");
@@ -140,6 +168,10 @@ impl Line {
         }
         // What it says from now on must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        self.pid = i32::try_from(child.id()).expect("a pid");
+        if let Place::Booted(_) = self.place {
+            self.pid = only_child(self.pid);
+        }
         self.agent = Some(child);
     }
 
@@ -148,7 +180,7 @@ impl Line {
         let Some(agent) = &mut self.agent.take() else {
             return;
         };
-        end(agent, kill, "the agent");
+        end(agent, self.pid, kill, "the agent");
     }
 
     /// Ends the collector in the same way.
@@ -156,7 +188,8 @@ impl Line {
         let Some(collector) = &mut self.collector.take() else {
             return;
         };
-        end(collector, kill, "the collector");
+        let pid = i32::try_from(collector.id()).expect("a pid");
+        end(collector, pid, kill, "the collector");
     }
 
     /// What a subcommand of the collector prints.
@@ -241,7 +274,7 @@ impl Line {
 
     /// The memory of the agent and its child processes, each shared page counted once among those that share it, in bytes.
     pub fn memory(&self) -> f64 {
-        let agent = self.agent.as_ref().expect("it runs").id();
+        let agent = self.pid;
         let children = fs::read_to_string(format!("/proc/{agent}/task/{agent}/children")).unwrap_or_default();
         let own = agent.to_string();
         let threads = fs::read_dir(format!("/proc/{agent}/task")).expect("it runs");
@@ -266,20 +299,26 @@ impl Line {
 
     /// A binary of ours, where the line is.
     fn command(&self, name: &str) -> Command {
-        let binary = crate::binary(name);
-        match &self.namespace {
-            None => Command::new(binary),
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary);
-                command
-            }
-        }
+        let namespace = match &self.place {
+            Place::Here => return Command::new(crate::binary(name)),
+            Place::Booted(host) if name == "picket" => return host.command(name),
+            Place::Booted(host) => host.network().host(),
+            Place::Namespace(name) => name,
+        };
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", namespace])
+            .arg(crate::binary(name));
+        command
     }
 }
 
-impl Drop for Line {
+impl Drop for Line<'_> {
     fn drop(&mut self) {
+        if self.agent.is_some() {
+            // It may have ended by itself.
+            let _ = signal::kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+        }
         for child in [&mut self.agent, &mut self.collector].into_iter().flatten() {
             drop(child.kill());
             drop(child.wait());
@@ -294,13 +333,14 @@ fn first_line(child: &mut Child) -> String {
     said
 }
 
-fn end(child: &mut Child, kill: bool, name: &str) {
-    if kill {
-        child.kill().expect("it runs");
-    } else {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
-    }
+fn end(child: &mut Child, pid: i32, kill: bool, name: &str) {
+    let wanted = if kill { Signal::SIGKILL } else { Signal::SIGTERM };
+    signal::kill(Pid::from_raw(pid), wanted).expect("it runs");
     let status = child.wait().expect("it ends");
     assert!(kill || status.success(), "{name} ended with {status}");
+}
+
+fn only_child(pid: i32) -> i32 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    children.expect("it runs").trim().parse().expect("one child")
 }

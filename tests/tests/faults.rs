@@ -13,7 +13,7 @@ fn failure(output: &Output) -> String {
 }
 
 /// Tells the agent of one finding's worth of failures and waits until the collector has it.
-fn delivers(line: &Line, address: &str) {
+fn delivers(line: &Line<'_>, address: &str) {
     let now = jiff::Timestamp::now();
     let text: String = (0..10)
         .map(|at| {
@@ -25,7 +25,7 @@ fn delivers(line: &Line, address: &str) {
 }
 
 /// Waits until `picket status` says what keeps records from the collector.
-fn trouble(line: &Line, wanted: &str) {
+fn trouble(line: &Line<'_>, wanted: &str) {
     let started = Instant::now();
     loop {
         let status = line.operate(&["status", "--json"]).expect("it answers");

@@ -1,0 +1,137 @@
+//! Two hosts joined by a cable: a network namespace each, gone with the value.
+//!
+//! The addresses are those that RFC 5737 and RFC 3849 keep for documentation.
+
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The host's addresses.
+pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
+/// The attacker's addresses.
+pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
+/// The addresses of somebody beside the attacker, who may log in.
+pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8:0:0:1::20"];
+/// The one account that can log in by password, and its password.
+pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
+
+/// See the module.
+pub struct Network {
+    name: String,
+    host: String,
+    attacker: String,
+}
+
+impl Network {
+    /// Makes both namespaces and the cable.
+    pub fn start() -> Self {
+        let name = unique();
+        let network = Self {
+            host: format!("{name}h"),
+            attacker: format!("{name}a"),
+            name,
+        };
+        let (host, attacker) = (network.host.as_str(), network.attacker.as_str());
+        for name in [host, attacker] {
+            ip(&format!("netns add {name}"));
+            ip(&format!("-n {name} link set lo up"));
+        }
+        ip(&format!(
+            "link add eth0 netns {host} type veth peer name eth0 netns {attacker}"
+        ));
+        for (name, addresses) in [(host, HOST), (attacker, ATTACKER), (attacker, NEIGHBOUR)] {
+            ip(&format!("-n {name} addr add {}/24 dev eth0", addresses[0]));
+            ip(&format!("-n {name} addr add {}/64 dev eth0 nodad", addresses[1]));
+            ip(&format!("-n {name} link set eth0 up"));
+        }
+        network
+    }
+
+    /// Removes the namespaces of the network of that name.
+    pub(crate) fn remove(name: &str) {
+        for end in ["h", "a"] {
+            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
+            let namespace = format!("{name}{end}");
+            drop(Command::new("ip").args(["netns", "del", &namespace]).status());
+        }
+    }
+
+    /// What both namespaces' names begin with; no other network on this machine has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The namespace of the host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A program at the attacker's.
+    pub fn attacker(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.attacker, program]);
+        command
+    }
+
+    /// One login over SSH from `source` with one password.
+    pub fn login(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
+        let options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "ConnectTimeout=3",
+            // Whoever is cut off in the middle gives up as well.
+            "ServerAliveInterval=1",
+            "ServerAliveCountMax=3",
+            "PreferredAuthentications=password",
+            "NumberOfPasswordPrompts=1",
+        ];
+        self.attacker("sshpass")
+            .args(["-p", password, "ssh", "-F", "none", "-b", source, "-l", user])
+            .args(options.iter().flat_map(|option| ["-o", option]))
+            .args([host, "true"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("ssh starts")
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        Self::remove(&self.name);
+    }
+}
+
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("pk{}-{count}", std::process::id())
+}
+
+/// The first of some programs that this machine lacks.
+pub(crate) fn lacks(programs: &[&str]) -> Option<String> {
+    programs
+        .iter()
+        .find(|program| {
+            Command::new("sh")
+                .args(["-c", "command -v \"$0\"", program])
+                .output()
+                .is_ok_and(|found| !found.status.success())
+        })
+        .map(|program| format!("needs {program}"))
+}
+
+fn ip(arguments: &str) {
+    run(Command::new("ip").args(arguments.split(' ')));
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
