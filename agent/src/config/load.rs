@@ -234,6 +234,12 @@ mod tests {
             "[respond]\nblock = \"2h\"\nlongest_block = \"1h\"\n[auth]\nfiles = []\njournal = \"no\"\n",
         );
         assert_eq!(loaded.problems.len(), 2, "{:?}", loaded.problems);
+        let loaded = load_text("[auth]\nfiles = [\"/var/log/messages\"]\njournal = \"yes\"\n");
+        assert!(
+            loaded.problems[0].message.contains("would count twice"),
+            "{:?}",
+            loaded.problems
+        );
         let loaded = load_text(
             "[respond]\nblock = \"0s\"\nlongest_block = \"99999999999999999999d\"\nmax_blocks = 0\n[spool]\nquota = \"5 bytes\"\ndirectory = \"spool\"\n[detect]\ngroups = -1\n",
         );

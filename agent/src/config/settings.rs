@@ -43,7 +43,7 @@ pub struct Send {
 pub struct Auth {
     /// Log files. One that does not exist yet is waited for.
     pub files: Vec<PathBuf>,
-    /// Whether the journal is followed as well.
+    /// Whether the journal is followed in place of the files.
     pub journal: Journal,
     /// Where a file that was never read before begins.
     pub start: Start,
@@ -52,11 +52,11 @@ pub struct Auth {
 /// Whether the journal is followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Journal {
-    /// When there is a journal and none of the files is there: the two say the same.
+    /// When there is a journal and none of the files is there.
     Auto,
-    /// Always.
+    /// The journal, and no file.
     Yes,
-    /// Never.
+    /// The files, and no journal.
     No,
 }
 
@@ -319,6 +319,16 @@ impl Settings {
         let mut found = Vec::new();
         if self.respond.longest_block < self.respond.block {
             found.push("respond.longest_block must not be shorter than respond.block".to_owned());
+        }
+        if self.auth.journal == Journal::Yes
+            && !self.auth.files.is_empty()
+            && self.auth.files != Auth::default().files
+        {
+            found.push(
+                "auth.journal is \"yes\" and auth.files names files: what is in both would count twice; \
+                 set auth.files to [], or auth.journal to \"no\""
+                    .to_owned(),
+            );
         }
         if self.auth.files.is_empty() && self.auth.journal == Journal::No {
             found
