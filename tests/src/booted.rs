@@ -129,6 +129,10 @@ impl Booted {
             "etc/systemd/journald.conf.d/lab.conf",
             "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\n",
         );
+        write(
+            "etc/systemd/system/systemd-journald.service.d/lab.conf",
+            "[Unit]\nStartLimitIntervalSec=0\n",
+        );
         add_account(&root.join("etc"), &files.join("etc"));
     }
 

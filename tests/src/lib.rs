@@ -4,6 +4,7 @@ pub mod attack_log;
 pub mod booted;
 pub mod laboratory;
 pub mod line;
+pub mod load;
 pub mod network;
 pub mod story;
 

@@ -1,8 +1,9 @@
 //! Stories of a booted host: real systemd, sshd, rsyslog and journald. Each needs root; without it the story says so and is
 //! not told.
 
-use picket_tests::booted::Booted;
+use picket_tests::booted::{Booted, Syslog};
 use picket_tests::line::Line;
+use picket_tests::load;
 use picket_tests::network::{ACCOUNT, ATTACKER, HOST};
 
 const ENFORCE: &str = "[respond]\nmode = \"enforce\"\n";
@@ -14,7 +15,7 @@ fn an_attacker_in_the_journal_is_found_blocked_and_known_to_the_collector() {
         return;
     }
     let host = Booted::start();
-    let mut line = Line::inside(&host, "files = []\njournal = \"yes\"\n", ENFORCE);
+    let mut line = Line::inside(&host, "journal = \"yes\"\n", ENFORCE);
     line.start_agent();
     for (attacker, address) in ATTACKER.into_iter().zip(HOST) {
         guess(&host, address);
@@ -31,6 +32,123 @@ fn an_attacker_in_the_journal_is_found_blocked_and_known_to_the_collector() {
     }
     line.end_agent(false);
     line.end_collector(false);
+}
+
+#[test]
+fn what_is_in_a_file_and_in_the_journal_counts_once() {
+    if let Some(reason) = Booted::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let host = Booted::start();
+    let both = "files = [\"/var/log/auth.log\", \"/var/log/custom.log\"]\njournal = \"yes\"\n";
+    for (auth, source) in [
+        ("", "/var/log/auth.log"),
+        ("journal = \"no\"\n", "/var/log/auth.log"),
+        ("journal = \"yes\"\n", "the journal"),
+    ] {
+        let mut line = Line::inside(&host, auth, "");
+        line.start_agent();
+        let status = line.operate(&["status", "--json"]).expect("it answers");
+        assert!(status.contains(source), "{auth}: {status}");
+        // The last attempt is one too many, and tells that those before it were seen.
+        let mut syslog = host.syslog();
+        for attempt in 0..4 {
+            syslog.log(&failed("203.0.113.4", attempt));
+        }
+        for attempt in 0..5 {
+            syslog.log(&failed("203.0.113.5", attempt));
+        }
+        syslog.end();
+        line.wait_for(|value| value["record"] == "finding" && value["body"]["source"] == "203.0.113.5");
+        line.end_agent(false);
+        line.start_agent();
+        let seen = |address: &str, kind: &str| {
+            let found = line.collect(&["search", address, "--text", "--json"]);
+            let kind = format!("\"record\":\"{kind}\"");
+            found.lines().filter(|text| text.contains(&kind)).count()
+        };
+        assert_eq!(
+            seen("203.0.113.4", "finding"),
+            0,
+            "{auth}: four attempts counted as more"
+        );
+        line.end_agent(false);
+
+        // The two named together are a mistake, which the agent names.
+        std::fs::write(line.path("picket.toml"), format!("[auth]\n{both}")).unwrap();
+        let refused = line.operate(&["check"]).expect_err("both");
+        assert!(refused.contains("would count twice"), "{refused}");
+    }
+}
+
+#[test]
+fn restarts_rotation_and_vacuum_of_the_journal_lose_nothing_and_double_nothing() {
+    if let Some(reason) = Booted::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let host = Booted::start();
+    let mut line = Line::inside(&host, "journal = \"yes\"\n", "");
+    line.start_agent();
+    let mut syslog = host.syslog();
+    let written = load::during(
+        |numbers| write(&mut syslog, numbers),
+        || {
+            for _ in 0..4 {
+                host.run("systemctl", &["restart", "systemd-journald"]);
+                host.run("journalctl", &["--rotate", "--vacuum-time=1s"]);
+                line.end_agent(false);
+                line.start_agent();
+                host.run("journalctl", &["--rotate"]);
+                line.end_agent(true);
+                host.run("systemctl", &["restart", "systemd-journald"]);
+                line.start_agent();
+            }
+        },
+    );
+    syslog.end();
+    assert_eq!(load::missing_and_double(&line, written), (vec![], vec![]));
+}
+
+#[test]
+fn killed_at_any_moment_nothing_of_the_journal_is_lost_and_nothing_is_there_twice() {
+    if let Some(reason) = Booted::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let host = Booted::start();
+    let mut line = Line::inside(&host, "journal = \"yes\"\n", "");
+    line.start_agent();
+    let mut syslog = host.syslog();
+    let written = load::during(
+        |numbers| write(&mut syslog, numbers),
+        || load::kill(&mut line, 100, 11),
+    );
+    syslog.end();
+    assert_eq!(load::missing_and_double(&line, written), (vec![], vec![]));
+    // What a killed agent had started has ended as well.
+    assert_eq!(
+        host.run("pgrep", &["--count", "--exact", "journalctl"]).trim(),
+        "1"
+    );
+    assert_eq!(
+        host.run("pgrep", &["--count", "--full", "picket courier"]).trim(),
+        "1"
+    );
+}
+
+fn write(syslog: &mut Syslog, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        syslog.log(&(load::message(number) + "\n"));
+    }
+}
+
+fn failed(address: &str, attempt: u16) -> String {
+    format!(
+        "Failed password for root from {address} port {} ssh2\n",
+        4000 + attempt
+    )
 }
 
 /// Wrong passwords for root, all at once: as many as every rule about them needs.
