@@ -293,9 +293,39 @@ impl Response {
         Ok(outcomes)
     }
 
+    /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
+    pub fn clock_was_set(&mut self, micros: i64) {
+        let moved = |time: Timestamp| Timestamp::from_micros(time.as_micros().saturating_add(micros));
+        for until in self.spared.values_mut() {
+            *until = moved(*until);
+        }
+        self.deadlines.clear();
+        for (network, block) in &mut self.live {
+            block.until = block.until.map(moved);
+            self.deadlines.extend(block.until.map(|until| (until, *network)));
+        }
+    }
+
+    /// A block that seems to have begun later than now was written down before the clock was set back.
+    fn begin_by(&mut self, now: Timestamp) {
+        let late = |block: &&Block| match (block.until, block.action.ttl) {
+            (Some(until), Some(ttl)) => until > now.plus(ttl),
+            _ => false,
+        };
+        let late: Vec<Block> = self.live.values().filter(late).cloned().collect();
+        for mut block in late {
+            let Target::BlockIp(network) = block.action.target;
+            block.until = block.action.ttl.map(|ttl| now.plus(ttl));
+            self.hold(network, block);
+        }
+    }
+
     /// Makes the host what the ledger says; gives what ended meanwhile. With `always` false only if somebody else may have
     /// changed it.
     pub fn reconcile(&mut self, now: Timestamp, always: bool) -> Result<Vec<Outcome>, LedgerError> {
+        if always {
+            self.begin_by(now);
+        }
         let outcomes = self.expire(now)?;
         let disturbed = always || self.responder.is_disturbed().unwrap_or(true);
         if disturbed {
