@@ -4,7 +4,7 @@
 set -euo pipefail
 
 cache=${PICKET_LAB:-/var/cache/picket-lab}
-packages=dbus,faketime,iproute2,nftables,openssh-server,procps,rsyslog,systemd,systemd-sysv
+packages=dbus,iproute2,nftables,openssh-server,procps,rsyslog,systemd,systemd-sysv
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 # Of other packages it is another root.
 root=$cache/$suite-$(echo "$packages" | sha256sum | cut -c1-8)

@@ -16,9 +16,11 @@ need rsyslogd rsyslog
 need openssl openssl
 need curl curl
 need nft nftables
-# And hosts that are really booted.
+# Hosts that are really booted, clocks that can be set, disks that can be broken.
 need debootstrap debootstrap
 need systemd-nspawn systemd-container
+need faketime faketime
+need mkfs.ext4 e2fsprogs
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo

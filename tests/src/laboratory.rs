@@ -3,12 +3,11 @@
 //! The host's processes see their own `/dev/log`, accounts and processes; nothing of the machine is changed, and all ends
 //! with the value.
 
+use crate::follow;
 use crate::network::{ACCOUNT, ATTACKER, HOST, Network, lacks, run};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// How long anything in the laboratory may take before the test gives up.
@@ -108,39 +107,13 @@ impl Laboratory {
 
     /// Waits until `count` lines of the log hold `text`, and gives them.
     pub fn wait_for(&self, text: &str, count: usize) -> Vec<String> {
-        let log = self.log(false);
-        let mut tail = Command::new("tail")
-            .args(["--lines=+1", "--follow=name", "--retry", "--quiet"])
-            .arg(&log)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("tail starts");
-        let lines = BufReader::new(tail.stdout.take().expect("a pipe"));
-        let (send, receive) = mpsc::channel();
-        std::thread::spawn(move || {
-            lines
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| send.send(line))
-        });
-        let mut found = Vec::new();
-        let mut seen = Vec::new();
-        while found.len() < count {
-            match receive.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => found.push(line),
-                Ok(line) => seen.push(line),
-                Err(_) => break,
-            }
-        }
-        end(&mut tail);
-        let errors = fs::read_to_string(self.path("errors")).unwrap_or_default();
-        assert!(
-            found.len() >= count,
-            "no {count} lines with '{text}' in:\n{}\n{found:?}\n{errors}",
-            seen.join("\n")
-        );
-        found
+        follow(&self.log(false), text, count, PATIENCE).unwrap_or_else(|seen| {
+            let errors = fs::read_to_string(self.path("errors")).unwrap_or_default();
+            panic!(
+                "no {count} lines with '{text}' in:\n{}\n{errors}",
+                seen.join("\n")
+            )
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {

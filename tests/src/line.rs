@@ -1,9 +1,12 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
 use crate::booted::Booted;
+use crate::follow;
+use crate::network::NEIGHBOUR;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,6 +26,43 @@ pub struct Line<'a> {
     agent: Option<Child>,
     /// The agent's process: what was started to get to its place may be its parent.
     pid: i32,
+    /// What the agent's next start finds.
+    pub agent_finds: Surroundings,
+    /// What the collector's next start finds.
+    pub collector_finds: Surroundings,
+}
+
+/// What a server finds where it starts.
+#[derive(Default)]
+pub struct Surroundings {
+    /// Commands of a shell that come first, in a mount namespace that is then its own.
+    pub script: String,
+    /// Its environment, beside that of the test.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+impl Surroundings {
+    /// A clock that `faketime` sets: `-40d`, or as a file says from now on.
+    pub fn clock(set: &str) -> Self {
+        let what = if Path::new(set).is_absolute() {
+            "FAKETIME_TIMESTAMP_FILE"
+        } else {
+            "FAKETIME"
+        };
+        let library = "/usr/$LIB/faketime/libfaketimeMT.so.1".to_owned();
+        let yes = || "1".to_owned();
+        Self {
+            script: String::new(),
+            environment: vec![
+                ("LD_PRELOAD", library),
+                (what, set.to_owned()),
+                ("FAKETIME_NO_CACHE", yes()),
+                // No clock that is set goes back for whoever measures how long something takes.
+                ("FAKETIME_DONT_FAKE_MONOTONIC", yes()),
+                ("NO_FAKE_STAT", yes()),
+            ],
+        }
+    }
 }
 
 /// Where the agent runs.
@@ -31,7 +71,7 @@ enum Place<'a> {
     Here,
     /// In a network namespace, as the collector does.
     Namespace(String),
-    /// On a booted host; the collector is only in its network.
+    /// On a booted host; the collector is beside it.
     Booted(&'a Booted),
 }
 
@@ -41,9 +81,18 @@ impl<'a> Line<'a> {
         Self::on(None, None, settings)
     }
 
+    /// The same with a collector that finds something.
+    pub fn with_collector(finds: Surroundings, settings: &str) -> Self {
+        Self::around(Place::Here, None, finds, settings)
+    }
+
     /// The same in a network namespace, watching a log that is there already.
     pub fn on(namespace: Option<&str>, log: Option<&Path>, settings: &str) -> Self {
         let place = namespace.map_or(Place::Here, |name| Place::Namespace(name.to_owned()));
+        Self::around(place, log, Surroundings::default(), settings)
+    }
+
+    fn around(place: Place<'a>, log: Option<&Path>, finds: Surroundings, settings: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("picket-line-").tempdir();
         let folder = folder.expect("a folder");
         let log = log.map_or_else(|| folder.path().join("auth.log"), Path::to_owned);
@@ -52,24 +101,36 @@ impl<'a> Line<'a> {
             "files = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n",
             log.display()
         );
-        Self::at(place, folder, &auth, &rules, settings)
+        Self::at(place, folder, (&auth, &rules, settings), finds)
     }
 
     /// The same with the agent on a booted host; `auth` is the section that says what it watches.
     pub fn inside(host: &'a Booted, auth: &str, settings: &str) -> Self {
         let folder = tempfile::tempdir_in(host.shared()).expect("a folder");
         let rules = Path::new("/usr/share/picket/rules");
-        Self::at(Place::Booted(host), folder, auth, rules, settings)
+        let config = (auth, rules, settings);
+        Self::at(Place::Booted(host), folder, config, Surroundings::default())
     }
 
-    fn at(place: Place<'a>, folder: tempfile::TempDir, auth: &str, rules: &Path, settings: &str) -> Self {
+    fn at(
+        place: Place<'a>,
+        folder: tempfile::TempDir,
+        (auth, rules, settings): (&str, &Path, &str),
+        collector_finds: Surroundings,
+    ) -> Self {
+        let address = match place {
+            Place::Booted(_) => format!("{}:0", NEIGHBOUR[0]),
+            _ => "127.0.0.1:0".to_owned(),
+        };
         let mut line = Self {
             folder,
             place,
             collector: None,
-            address: "127.0.0.1:0".to_owned(),
+            address,
             agent: None,
             pid: 0,
+            agent_finds: Surroundings::default(),
+            collector_finds,
         };
         let here = line.folder.path().display();
         let text = format!(
@@ -129,8 +190,9 @@ impl<'a> Line<'a> {
     /// Starts the collector, where it was before if it ran before.
     pub fn start_collector(&mut self) {
         let mut child = self
-            .command("picket-collector")
-            .args(["serve", "--listen", &self.address, "--data"])
+            .server("picket-collector", &self.collector_finds)
+            .args(["serve", "--listen", &self.address, "--name", NEIGHBOUR[0]])
+            .arg("--data")
             .arg(self.path("collector"))
             .stdout(Stdio::piped())
             .spawn()
@@ -147,7 +209,7 @@ impl<'a> Line<'a> {
             .append(true)
             .open(self.path("agent.log"));
         let mut child = self
-            .command("picket")
+            .server("picket", &self.agent_finds)
             .arg("run")
             .arg("--config")
             .arg(self.path("picket.toml"))
@@ -198,7 +260,8 @@ impl<'a> Line<'a> {
             .command("picket-collector")
             .args(arguments)
             .arg("--data")
-            .arg(self.path("collector"))
+            .arg(self.data())
+            .envs(self.collector_finds.environment.iter().cloned())
             .output()
             .expect("the collector starts");
         assert!(
@@ -236,7 +299,7 @@ impl<'a> Line<'a> {
         let mut child = self
             .command("picket-collector")
             .args(["findings", "--follow", "--json", "--data"])
-            .arg(self.path("collector"))
+            .arg(self.data())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the collector starts");
@@ -297,18 +360,67 @@ impl<'a> Line<'a> {
         pids.iter().filter_map(pss).sum::<f64>() * 1024.0
     }
 
+    /// A path as the agent sees it, which may be in a mount namespace of its own.
+    pub fn seen_by_agent(&self, name: &str) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
+        root.join(self.path(name).strip_prefix("/").expect("an absolute path"))
+    }
+
+    /// The collector's folder as the collector sees it.
+    pub fn data(&self) -> PathBuf {
+        let own = self.path("collector");
+        match &self.collector {
+            Some(collector) if !self.collector_finds.script.is_empty() => {
+                let root = PathBuf::from(format!("/proc/{}/root", collector.id()));
+                root.join(own.strip_prefix("/").expect("an absolute path"))
+            }
+            _ => own,
+        }
+    }
+
+    /// Waits until the agent has said `text` so many times since its first start.
+    pub fn wait_until_agent_says(&self, text: &str, times: usize) {
+        let said = follow(&self.path("agent.log"), text, times, PATIENCE);
+        said.unwrap_or_else(|log| panic!("the agent does not say '{text}':\n{}", log.join("\n")));
+    }
+
+    /// Lays settings over those of the line.
+    pub fn drop_in(&self, settings: &str) {
+        fs::create_dir_all(self.path("conf.d")).expect("a folder");
+        fs::write(self.path("conf.d/test.toml"), settings).expect("a file");
+    }
+
     /// A binary of ours, where the line is.
     fn command(&self, name: &str) -> Command {
+        self.program(name, crate::binary(name).as_os_str())
+    }
+
+    /// A binary of ours that stays, in what it finds.
+    fn server(&self, name: &str, finds: &Surroundings) -> Command {
+        let mut command = if finds.script.is_empty() {
+            self.command(name)
+        } else {
+            let mut command = self.program(name, "unshare".as_ref());
+            command
+                .args(["--mount", "sh", "-euc"])
+                .arg(format!("{}\nexec \"$0\" \"$@\"", finds.script))
+                .arg(crate::binary(name));
+            command
+        };
+        command.envs(finds.environment.iter().cloned());
+        command
+    }
+
+    /// A program where the binary `name` runs.
+    fn program(&self, name: &str, program: &OsStr) -> Command {
         let namespace = match &self.place {
-            Place::Here => return Command::new(crate::binary(name)),
+            Place::Here => return Command::new(program),
             Place::Booted(host) if name == "picket" => return host.command(name),
-            Place::Booted(host) => host.network().host(),
+            Place::Booted(host) => return host.network().attacker(program),
             Place::Namespace(name) => name,
         };
         let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", namespace])
-            .arg(crate::binary(name));
+        command.args(["netns", "exec", namespace]).arg(program);
         command
     }
 }

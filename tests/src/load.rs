@@ -37,6 +37,24 @@ pub fn append(log: &Path, numbers: Range<u64>) {
     file.write_all(lines.as_bytes()).expect("room");
 }
 
+/// `count` failed logins from one address, all of them now.
+pub fn failures(address: &str, count: u32) -> String {
+    failures_at(jiff::Timestamp::now(), address, count)
+}
+
+/// The same at a time.
+pub fn failures_at(time: jiff::Timestamp, address: &str, count: u32) -> String {
+    let line = |port: u32| {
+        format!("{time:.6} host sshd[7]: Failed password for root from {address} port {port} ssh2\n")
+    };
+    (4000..4000 + count).map(line).collect()
+}
+
+/// Waits until the collector has a finding about an address.
+pub fn is_found(line: &Line<'_>, address: &str) -> Value {
+    line.wait_for(|value| value["record"] == "finding" && value["body"]["source"] == address)
+}
+
 /// Writes numbered lines, by `write`, from a thread of its own for as long as `meanwhile` takes. Gives how many.
 pub fn during(mut write: impl FnMut(Range<u64>) + Send, meanwhile: impl FnOnce()) -> u64 {
     let done = AtomicBool::new(false);

@@ -2,6 +2,7 @@
 //!
 //! The addresses are those that RFC 5737 and RFC 3849 keep for documentation.
 
+use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -66,9 +67,9 @@ impl Network {
     }
 
     /// A program at the attacker's.
-    pub fn attacker(&self, program: &str) -> Command {
+    pub fn attacker(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.attacker, program]);
+        command.args(["netns", "exec", &self.attacker]).arg(program);
         command
     }
 
