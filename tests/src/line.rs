@@ -12,6 +12,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long anything may take before the test gives up.
@@ -26,6 +27,8 @@ pub struct Line<'a> {
     agent: Option<Child>,
     /// The agent's process: what was started to get to its place may be its parent.
     pid: i32,
+    /// Copies what the agent prints into the file `agent.out`.
+    printed: Option<JoinHandle<()>>,
     /// What the agent's next start finds.
     pub agent_finds: Surroundings,
     /// What the collector's next start finds.
@@ -129,6 +132,7 @@ impl<'a> Line<'a> {
             address,
             agent: None,
             pid: 0,
+            printed: None,
             agent_finds: Surroundings::default(),
             collector_finds,
         };
@@ -218,18 +222,20 @@ impl<'a> Line<'a> {
             .spawn()
             .expect("the agent starts");
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut copy = fs::File::create(self.path("agent.out")).expect("a file");
         // Findings may come before it is ready in every part.
-        let ready = output
-            .by_ref()
-            .lines()
-            .map_while(Result::ok)
-            .any(|said| said == "picket is ready");
+        let ready = output.by_ref().lines().map_while(Result::ok).any(|said| {
+            writeln!(copy, "{said}").expect("room");
+            said == "picket is ready"
+        });
         if !ready {
             let log = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
             panic!("the agent ended before it was ready:\n{log}");
         }
         // What it says from now on must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        self.printed = Some(std::thread::spawn(move || {
+            std::io::copy(&mut output, &mut copy).expect("room");
+        }));
         self.pid = i32::try_from(child.id()).expect("a pid");
         if let Place::Booted(_) = self.place {
             self.pid = only_child(self.pid);
@@ -243,6 +249,11 @@ impl<'a> Line<'a> {
             return;
         };
         end(agent, self.pid, kill, "the agent");
+        let printed = self.printed.take().map(JoinHandle::join);
+        assert!(
+            printed.is_some_and(|copied| copied.is_ok()),
+            "its output was copied"
+        );
     }
 
     /// Ends the collector in the same way.
@@ -254,16 +265,27 @@ impl<'a> Line<'a> {
         end(collector, pid, kill, "the collector");
     }
 
+    /// A subcommand of the collector.
+    pub fn collector(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("picket-collector");
+        command.args(arguments).arg("--data").arg(self.data());
+        command.envs(self.collector_finds.environment.iter().cloned());
+        command
+    }
+
+    /// A subcommand of the agent.
+    pub fn agent(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("picket");
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("picket.toml"));
+        command
+    }
+
     /// What a subcommand of the collector prints.
     pub fn collect(&self, arguments: &[&str]) -> String {
-        let output = self
-            .command("picket-collector")
-            .args(arguments)
-            .arg("--data")
-            .arg(self.data())
-            .envs(self.collector_finds.environment.iter().cloned())
-            .output()
-            .expect("the collector starts");
+        let output = self.collector(arguments).output().expect("the collector starts");
         assert!(
             output.status.success(),
             "{}",
@@ -274,13 +296,7 @@ impl<'a> Line<'a> {
 
     /// What a subcommand of the agent prints, or what it complains of.
     pub fn operate(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = self
-            .command("picket")
-            .args(arguments)
-            .arg("--config")
-            .arg(self.path("picket.toml"))
-            .output()
-            .expect("picket starts");
+        let output = self.agent(arguments).output().expect("picket starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         if output.status.success() {
             Ok(text(output.stdout))
