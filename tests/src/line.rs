@@ -38,13 +38,22 @@ pub struct Line<'a> {
 /// What a server finds where it starts.
 #[derive(Default)]
 pub struct Surroundings {
-    /// Commands of a shell that come first, in a mount namespace that is then its own.
+    /// Commands of a shell that come first, in a mount namespace that is then its own; `$FOLDER` is that of the line.
     pub script: String,
     /// Its environment, beside that of the test.
     pub environment: Vec<(&'static str, String)>,
 }
 
 impl Surroundings {
+    /// A folder of the line that is a disk of so many megabytes.
+    pub fn small_disk(folder: &str, megabytes: u32) -> Self {
+        let mount = format!("mount -t tmpfs -o size={megabytes}m,mode=755 tmpfs");
+        Self {
+            script: format!("mkdir -p \"$FOLDER/{folder}\"; {mount} \"$FOLDER/{folder}\""),
+            environment: Vec::new(),
+        }
+    }
+
     /// A clock that `faketime` sets: `-40d`, or as a file says from now on.
     pub fn clock(set: &str) -> Self {
         let what = if Path::new(set).is_absolute() {
@@ -267,8 +276,17 @@ impl<'a> Line<'a> {
 
     /// A subcommand of the collector.
     pub fn collector(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command("picket-collector");
-        command.args(arguments).arg("--data").arg(self.data());
+        let mut command = match &self.collector {
+            // It sees what the collector sees.
+            Some(collector) if !self.collector_finds.script.is_empty() => {
+                let mut command = Command::new("nsenter");
+                command.args(["--target", &collector.id().to_string(), "--mount"]);
+                command.arg(crate::binary("picket-collector"));
+                command
+            }
+            _ => self.command("picket-collector"),
+        };
+        command.args(arguments).arg("--data").arg(self.path("collector"));
         command.envs(self.collector_finds.environment.iter().cloned());
         command
     }
@@ -313,9 +331,7 @@ impl<'a> Line<'a> {
     /// The same, giving up when nothing at all has come for `patience`.
     pub fn wait_for_at_most(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut child = self
-            .command("picket-collector")
-            .args(["findings", "--follow", "--json", "--data"])
-            .arg(self.data())
+            .collector(&["findings", "--follow", "--json"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the collector starts");
@@ -376,22 +392,35 @@ impl<'a> Line<'a> {
         pids.iter().filter_map(pss).sum::<f64>() * 1024.0
     }
 
+    /// The agent's process.
+    pub fn agent_pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Starts the agent, which must refuse to run. Gives what it says.
+    pub fn refused_start(&self) -> String {
+        let output = self
+            .server("picket", &self.agent_finds)
+            .arg("run")
+            .arg("--config")
+            .arg(self.path("picket.toml"))
+            .output()
+            .expect("the agent starts");
+        assert!(!output.status.success(), "it ran");
+        String::from_utf8(output.stderr).expect("text")
+    }
+
     /// A path as the agent sees it, which may be in a mount namespace of its own.
     pub fn seen_by_agent(&self, name: &str) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.pid));
         root.join(self.path(name).strip_prefix("/").expect("an absolute path"))
     }
 
-    /// The collector's folder as the collector sees it.
-    pub fn data(&self) -> PathBuf {
-        let own = self.path("collector");
-        match &self.collector {
-            Some(collector) if !self.collector_finds.script.is_empty() => {
-                let root = PathBuf::from(format!("/proc/{}/root", collector.id()));
-                root.join(own.strip_prefix("/").expect("an absolute path"))
-            }
-            _ => own,
-        }
+    /// A path as the collector sees it.
+    pub fn seen_by_collector(&self, name: &str) -> PathBuf {
+        let collector = self.collector.as_ref().expect("it runs").id();
+        let root = PathBuf::from(format!("/proc/{collector}/root"));
+        root.join(self.path(name).strip_prefix("/").expect("an absolute path"))
     }
 
     /// Waits until the agent has said `text` so many times since its first start.
@@ -420,7 +449,8 @@ impl<'a> Line<'a> {
             command
                 .args(["--mount", "sh", "-euc"])
                 .arg(format!("{}\nexec \"$0\" \"$@\"", finds.script))
-                .arg(crate::binary(name));
+                .arg(crate::binary(name))
+                .env("FOLDER", self.folder.path());
             command
         };
         command.envs(finds.environment.iter().cloned());

@@ -124,7 +124,10 @@ pub fn missing_and_double(line: &Line<'_>, written: u64) -> (Vec<u64>, Vec<u64>)
 /// How often the collector has each of the lines.
 fn kept(line: &Line<'_>) -> BTreeMap<u64, u64> {
     let mut kept = BTreeMap::new();
-    for text in line.collect(&["search", "load", "--text", "--json"]).lines() {
+    for text in line
+        .collect(&["search", "\"user\":\"load", "--text", "--json"])
+        .lines()
+    {
         let value: Value = serde_json::from_str(text).expect("JSON");
         if value["record"] != "event" {
             continue;
