@@ -137,10 +137,12 @@ async fn carry(mut load: Load<'_>, spool: &Path) -> Result<Infallible, CourierEr
             }
             Err(error) => {
                 connection = None;
-                load.say(Up::Trouble {
-                    reason: error.to_string(),
-                })
-                .await;
+                let mut reason = error.to_string();
+                // A collector that does not know the certificate any more just hangs up.
+                if has_expired(&load.identity.borrow().certificate, SystemTime::now()) {
+                    reason.push_str("; this host's certificate has expired: enrol this host again");
+                }
+                load.say(Up::Trouble { reason }).await;
                 tokio::time::sleep(backoff.after_failure()).await;
             }
         }
@@ -239,22 +241,27 @@ async fn stay_valid(
 
 /// Whether two thirds of a certificate's life are over; one that cannot be read is as good as over.
 fn two_thirds_over(certificate: &str, now: SystemTime) -> bool {
+    age(certificate, now).is_none_or(|(age, life)| age >= life / 3 * 2)
+}
+
+fn has_expired(certificate: &str, now: SystemTime) -> bool {
+    age(certificate, now).is_some_and(|(age, life)| age > life)
+}
+
+/// How old a certificate is and how old it may become, in seconds.
+fn age(certificate: &str, now: SystemTime) -> Option<(i64, i64)> {
     let now = now
         .duration_since(UNIX_EPOCH)
         .ok()
         .and_then(|since| i64::try_from(since.as_secs()).ok())
         .unwrap_or(i64::MAX);
-    let Ok(der) = CertificateDer::from_pem_slice(certificate.as_bytes()) else {
-        return true;
-    };
-    let Ok((_, parsed)) = X509Certificate::from_der(&der) else {
-        return true;
-    };
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
+    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
     let (from, to) = (
         parsed.validity().not_before.timestamp(),
         parsed.validity().not_after.timestamp(),
     );
-    now.saturating_sub(from) >= to.saturating_sub(from) / 3 * 2
+    Some((now.saturating_sub(from), to.saturating_sub(from)))
 }
 
 #[cfg(test)]
@@ -274,5 +281,7 @@ mod tests {
         assert!(two_thirds_over(&certificate, day(20)));
         assert!(two_thirds_over(&certificate, day(400)));
         assert!(two_thirds_over("nonsense", day(0)));
+        assert!(!has_expired(&certificate, day(29)));
+        assert!(has_expired(&certificate, day(31)));
     }
 }
