@@ -3,7 +3,8 @@
 //! The addresses are those that RFC 5737 and RFC 3849 keep for documentation.
 
 use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The host's addresses.
@@ -11,7 +12,7 @@ pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
 /// The attacker's addresses.
 pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
 /// The addresses of somebody beside the attacker, who may log in.
-pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8:0:0:1::20"];
+pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8::1:0:0:20"];
 /// The one account that can log in by password, and its password.
 pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
 
@@ -75,6 +76,30 @@ impl Network {
 
     /// One login over SSH from `source` with one password.
     pub fn login(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
+        self.ssh(source, host, user, password)
+            .arg("true")
+            .stdin(Stdio::null())
+            .output()
+            .expect("ssh starts")
+    }
+
+    /// A login that lasts.
+    pub fn session(&self, source: &str, host: &str, user: &str, password: &str) -> Session {
+        let mut child = self
+            .ssh(source, host, user, password)
+            .arg("sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("ssh starts");
+        Session {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().expect("a pipe")),
+            child,
+        }
+    }
+
+    fn ssh(&self, source: &str, host: &str, user: &str, password: &str) -> Command {
         let options = [
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -85,13 +110,45 @@ impl Network {
             "PreferredAuthentications=password",
             "NumberOfPasswordPrompts=1",
         ];
-        self.attacker("sshpass")
+        let mut command = self.attacker("sshpass");
+        command
             .args(["-p", password, "ssh", "-F", "none", "-b", source, "-l", user])
             .args(options.iter().flat_map(|option| ["-o", option]))
-            .args([host, "true"])
-            .stdin(Stdio::null())
-            .output()
-            .expect("ssh starts")
+            .arg(host);
+        command
+    }
+}
+
+/// A shell on the host.
+pub struct Session {
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    child: Child,
+}
+
+impl Session {
+    /// Gives a command, and waits for the line that it prints.
+    pub fn say(&mut self, command: &str) -> String {
+        let input = self.input.as_mut().expect("it is open");
+        writeln!(input, "{command}").expect("it reads");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it prints");
+        assert!(!line.is_empty(), "the login failed");
+        line
+    }
+
+    /// Logs out.
+    pub fn end(mut self) {
+        self.input = None;
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It has ended by itself, unless the test failed.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

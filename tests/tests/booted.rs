@@ -4,7 +4,7 @@
 use picket_tests::booted::{Booted, Syslog};
 use picket_tests::line::Line;
 use picket_tests::load;
-use picket_tests::network::{ACCOUNT, ATTACKER, HOST};
+use picket_tests::network::{ACCOUNT, ATTACKER, HOST, NEIGHBOUR};
 
 const ENFORCE: &str = "[respond]\nmode = \"enforce\"\n";
 
@@ -136,6 +136,69 @@ fn killed_at_any_moment_nothing_of_the_journal_is_lost_and_nothing_is_there_twic
         host.run("pgrep", &["--count", "--full", "picket courier"]).trim(),
         "1"
     );
+}
+
+#[test]
+fn whoever_carries_the_operator_is_never_blocked_neither_for_a_finding_nor_by_hand() {
+    if let Some(reason) = Booted::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let host = Booted::start();
+    host.run("ip", &["route", "add", "default", "via", "198.51.100.254"]);
+    host.run("ip", &["-6", "route", "add", "default", "via", "2001:db8::fe"]);
+    host.run("sh", &["-c", "echo nameserver 203.0.113.53 >/etc/resolv.conf"]);
+    let mut line = Line::inside(&host, "journal = \"yes\"\n", ENFORCE);
+    line.start_agent();
+    // An administrator who is logged in, and stays.
+    let administrator = NEIGHBOUR[1];
+    let mut session = host
+        .network()
+        .session(administrator, HOST[1], ACCOUNT.0, ACCOUNT.1);
+    session.say("echo here");
+
+    let mut syslog = host.syslog();
+    for (address, reason) in [
+        ("127.0.0.1", "it is this host's own address (lo)"),
+        ("127.0.0.2", "it is loopback"),
+        ("::1", "it is this host's own address (lo)"),
+        (HOST[0], "it is this host's own address"),
+        (HOST[1], "it is this host's own address"),
+        ("198.51.100.254", "it is this host's gateway"),
+        ("2001:db8::fe", "it is this host's gateway"),
+        ("203.0.113.53", "it is a resolver of this host"),
+        (NEIGHBOUR[0], "it is the collector"),
+        (administrator, "logged in and is connected now"),
+    ] {
+        (0..5).for_each(|attempt| syslog.log(&failed(address, attempt)));
+        let outcome = line.wait_for(|value| {
+            value["record"] == "outcome" && value["body"]["action"]["target"]["target"] == address
+        });
+        let because = outcome["body"]["because"].as_str();
+        assert!(
+            because.is_some_and(|because| because.contains(reason)),
+            "{outcome}"
+        );
+        let by_hand = line.operate(&["blocks", "add", address]).expect_err(address);
+        assert!(by_hand.contains(reason), "{by_hand}");
+    }
+    // Nor a network around one of them; and whoever is none of them is blocked.
+    for network in ["198.51.100.0/24", "2001:db8::/32", "0.0.0.0/0"] {
+        line.operate(&["blocks", "add", network]).expect_err(network);
+    }
+    line.operate(&["blocks", "add", "203.0.113.54"])
+        .expect("a stranger");
+    let rules = host.run("nft", &["list", "table", "inet", "picket"]);
+    assert!(
+        rules.contains("203.0.113.54") && !rules.contains("198.51.100.254"),
+        "{rules}"
+    );
+    // Once the administrator has gone, the address is one like any other.
+    session.end();
+    let mut added = line.operate(&["blocks", "add", administrator]);
+    while added.is_err() {
+        added = line.operate(&["blocks", "add", administrator]);
+    }
 }
 
 fn write(syslog: &mut Syslog, numbers: std::ops::Range<u64>) {
