@@ -5,9 +5,11 @@
 //! has left ends when the next host starts.
 
 use crate::laboratory::add_account;
+use crate::load;
 use crate::network::{ATTACKER, Network, lacks};
 use std::fs;
 use std::io::Write as _;
+use std::ops::Range;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -205,6 +207,13 @@ impl Syslog {
     pub fn log(&mut self, text: &str) {
         let input = self.input.as_mut().expect("it is open");
         input.write_all(text.as_bytes()).expect("logger reads");
+    }
+
+    /// Writes numbered lines.
+    pub fn messages(&mut self, numbers: Range<u64>) {
+        for number in numbers {
+            self.log(&(load::message(number) + "\n"));
+        }
     }
 
     /// Waits until all of it is written.

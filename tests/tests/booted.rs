@@ -1,7 +1,7 @@
 //! Stories of a booted host: real systemd, sshd, rsyslog and journald. Each needs root; without it the story says so and is
 //! not told.
 
-use picket_tests::booted::{Booted, Syslog};
+use picket_tests::booted::Booted;
 use picket_tests::line::Line;
 use picket_tests::load;
 use picket_tests::network::{ACCOUNT, ATTACKER, HOST, NEIGHBOUR};
@@ -93,7 +93,7 @@ fn restarts_rotation_and_vacuum_of_the_journal_lose_nothing_and_double_nothing()
     line.start_agent();
     let mut syslog = host.syslog();
     let written = load::during(
-        |numbers| write(&mut syslog, numbers),
+        |numbers| syslog.messages(numbers),
         || {
             for _ in 0..4 {
                 host.run("systemctl", &["restart", "systemd-journald"]);
@@ -122,7 +122,7 @@ fn killed_at_any_moment_nothing_of_the_journal_is_lost_and_nothing_is_there_twic
     line.start_agent();
     let mut syslog = host.syslog();
     let written = load::during(
-        |numbers| write(&mut syslog, numbers),
+        |numbers| syslog.messages(numbers),
         || load::kill(&mut line, 100, 11),
     );
     syslog.end();
@@ -198,12 +198,6 @@ fn whoever_carries_the_operator_is_never_blocked_neither_for_a_finding_nor_by_ha
     let mut added = line.operate(&["blocks", "add", administrator]);
     while added.is_err() {
         added = line.operate(&["blocks", "add", administrator]);
-    }
-}
-
-fn write(syslog: &mut Syslog, numbers: std::ops::Range<u64>) {
-    for number in numbers {
-        syslog.log(&(load::message(number) + "\n"));
     }
 }
 
