@@ -25,4 +25,8 @@ mkdir $trees
     --capability=CAP_NET_ADMIN --resolv-conf=off --timezone=off --link-journal=no --console=passive \
     --bind="$here/shared" --bind-ro="$picket:/usr/bin/picket" --bind-ro="$rules:/usr/share/picket/rules"
 ) || true
-find $trees -depth -type d -exec rmdir {} +
+# What has just been killed may not have left yet.
+for _ in $(seq 100); do
+  find $trees -depth -type d -exec rmdir {} + 2>/dev/null && break
+  sleep 0.05
+done

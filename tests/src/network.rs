@@ -48,11 +48,16 @@ impl Network {
         network
     }
 
-    /// Removes the namespaces of the network of that name.
+    /// Ends what still runs in the namespaces of the network of that name, and removes them.
     pub(crate) fn remove(name: &str) {
         for end in ["h", "a"] {
-            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
             let namespace = format!("{name}{end}");
+            let left = Command::new("ip").args(["netns", "pids", &namespace]).output();
+            let left = left.map(|left| left.stdout).unwrap_or_default();
+            for pid in String::from_utf8_lossy(&left).split_ascii_whitespace() {
+                drop(Command::new("kill").args(["-s", "KILL", pid]).status());
+            }
+            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
             drop(Command::new("ip").args(["netns", "del", &namespace]).status());
         }
     }
