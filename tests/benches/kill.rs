@@ -44,7 +44,7 @@ fn main() {
 fn row(name: &str, line: &mut Line<'_>, seed: u64, write: impl FnMut(std::ops::Range<u64>) + Send) {
     let started = Instant::now();
     line.start_agent();
-    let written = load::during(write, || load::kill(line, ROUNDS, seed));
+    let written = load::during(write, |_| load::kill(line, ROUNDS, seed));
     let (missing, double) = load::missing_and_double(line, written);
     let name = format!("{name}, {:.0} s, seed {seed}", started.elapsed().as_secs_f64());
     println!("{name:<60} {written:>8} {:>6} {:>6}", missing.len(), double.len());

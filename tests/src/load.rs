@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,22 +55,24 @@ pub fn is_found(line: &Line<'_>, address: &str) -> Value {
     line.wait_for(|value| value["record"] == "finding" && value["body"]["source"] == address)
 }
 
-/// Writes numbered lines, by `write`, from a thread of its own for as long as `meanwhile` takes. Gives how many.
-pub fn during(mut write: impl FnMut(Range<u64>) + Send, meanwhile: impl FnOnce()) -> u64 {
-    let done = AtomicBool::new(false);
+/// Writes numbered lines, by `write`, from a thread of its own for as long as `meanwhile` takes, which can ask how many there
+/// are by now. Gives how many there were.
+pub fn during(mut write: impl FnMut(Range<u64>) + Send, meanwhile: impl FnOnce(&dyn Fn() -> u64)) -> u64 {
+    let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|threads| {
         let writer = threads.spawn(|| {
             let mut next = 0;
             while !done.load(Ordering::Relaxed) {
                 write(next..next + 5);
                 next += 5;
+                written.store(next, Ordering::Relaxed);
                 // A rate, not a wait: about what a host sees that is under a heavy attack.
                 thread::sleep(Duration::from_millis(10));
             }
             next
         });
         let ended = Ended(&done);
-        meanwhile();
+        meanwhile(&|| written.load(Ordering::Relaxed));
         drop(ended);
         writer.join().expect("the writer writes")
     })
@@ -110,10 +112,10 @@ pub fn missing_and_double(line: &Line<'_>, written: u64) -> (Vec<u64>, Vec<u64>)
     loop {
         let kept = kept(line);
         let all = kept.len() as u64;
-        if all >= written || since.elapsed() > PATIENCE {
-            let missing = (0..written).filter(|number| !kept.contains_key(number));
+        let missing: Vec<u64> = (0..written).filter(|number| !kept.contains_key(number)).collect();
+        if missing.is_empty() || since.elapsed() > PATIENCE {
             let double = kept.iter().filter(|(_, times)| **times > 1);
-            return (missing.collect(), double.map(|(number, _)| *number).collect());
+            return (missing, double.map(|(number, _)| *number).collect());
         }
         if all > last {
             (last, since) = (all, Instant::now());

@@ -81,7 +81,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice() {
     let log = line.path("auth.log");
     let written = load::during(
         |numbers| load::append(&log, numbers),
-        || load::kill(&mut line, 100, 7),
+        |_| load::kill(&mut line, 100, 7),
     );
     assert_eq!(load::missing_and_double(&line, written), (vec![], vec![]));
 }
