@@ -41,7 +41,7 @@ fn main() {
     );
 }
 
-fn row(name: &str, line: &mut Line<'_>, seed: u64, write: impl FnMut(std::ops::Range<u64>) + Send) {
+fn row(name: &str, line: &mut Line, seed: u64, write: impl FnMut(std::ops::Range<u64>) + Send) {
     let started = Instant::now();
     line.start_agent();
     let written = load::during(write, |_| load::kill(line, ROUNDS, seed));

@@ -80,12 +80,15 @@ impl Booted {
 
     /// A program on the host. The process that this starts is `nsenter`, whose one child is the program.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .args(["--target", &self.leader.to_string()])
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
-            .args(["--root", "--wdns=/", program]);
-        command
+        self.inside().command(program)
+    }
+
+    /// The way in, for whoever lasts no longer than the host.
+    pub(crate) fn inside(&self) -> Inside {
+        Inside {
+            leader: self.leader,
+            attacker: self.network.attacker_namespace().to_owned(),
+        }
     }
 
     /// What a program on the host prints; it must succeed.
@@ -193,6 +196,29 @@ impl Drop for Booted {
             drop(waiter.join());
         }
         drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// The way into a host.
+pub(crate) struct Inside {
+    leader: u32,
+    attacker: String,
+}
+
+impl Inside {
+    /// A program on the host.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &self.leader.to_string()])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
+            .args(["--root", "--wdns=/", program]);
+        command
+    }
+
+    /// The network namespace beside it.
+    pub(crate) fn attacker(&self) -> &str {
+        &self.attacker
     }
 }
 

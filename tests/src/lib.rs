@@ -7,6 +7,7 @@ pub mod line;
 pub mod load;
 pub mod network;
 pub mod story;
+pub mod surroundings;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
-use crate::booted::Booted;
+use crate::booted::{Booted, Inside};
 use crate::follow;
 use crate::network::NEIGHBOUR;
+use crate::surroundings::Surroundings;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -19,9 +20,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
-pub struct Line<'a> {
+pub struct Line {
     folder: tempfile::TempDir,
-    place: Place<'a>,
+    place: Place,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
@@ -35,59 +36,17 @@ pub struct Line<'a> {
     pub collector_finds: Surroundings,
 }
 
-/// What a server finds where it starts.
-#[derive(Default)]
-pub struct Surroundings {
-    /// Commands of a shell that come first, in a mount namespace that is then its own; `$FOLDER` is that of the line.
-    pub script: String,
-    /// Its environment, beside that of the test.
-    pub environment: Vec<(&'static str, String)>,
-}
-
-impl Surroundings {
-    /// A folder of the line that is a disk of so many megabytes.
-    pub fn small_disk(folder: &str, megabytes: u32) -> Self {
-        let mount = format!("mount -t tmpfs -o size={megabytes}m,mode=755 tmpfs");
-        Self {
-            script: format!("mkdir -p \"$FOLDER/{folder}\"; {mount} \"$FOLDER/{folder}\""),
-            environment: Vec::new(),
-        }
-    }
-
-    /// A clock that `faketime` sets: `-40d`, or as a file says from now on.
-    pub fn clock(set: &str) -> Self {
-        let what = if Path::new(set).is_absolute() {
-            "FAKETIME_TIMESTAMP_FILE"
-        } else {
-            "FAKETIME"
-        };
-        let library = "/usr/$LIB/faketime/libfaketimeMT.so.1".to_owned();
-        let yes = || "1".to_owned();
-        Self {
-            script: String::new(),
-            environment: vec![
-                ("LD_PRELOAD", library),
-                (what, set.to_owned()),
-                ("FAKETIME_NO_CACHE", yes()),
-                // No clock that is set goes back for whoever measures how long something takes.
-                ("FAKETIME_DONT_FAKE_MONOTONIC", yes()),
-                ("NO_FAKE_STAT", yes()),
-            ],
-        }
-    }
-}
-
 /// Where the agent runs.
-enum Place<'a> {
+enum Place {
     /// Here.
     Here,
     /// In a network namespace, as the collector does.
     Namespace(String),
-    /// On a booted host; the collector is beside it.
-    Booted(&'a Booted),
+    /// On a booted host, which outlives the line; the collector is beside it.
+    Booted(Inside),
 }
 
-impl<'a> Line<'a> {
+impl Line {
     /// Starts a collector and makes a host known to it; the agent is not started yet.
     pub fn start(settings: &str) -> Self {
         Self::on(None, None, settings)
@@ -104,7 +63,7 @@ impl<'a> Line<'a> {
         Self::around(place, log, Surroundings::default(), settings)
     }
 
-    fn around(place: Place<'a>, log: Option<&Path>, finds: Surroundings, settings: &str) -> Self {
+    fn around(place: Place, log: Option<&Path>, finds: Surroundings, settings: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("picket-line-").tempdir();
         let folder = folder.expect("a folder");
         let log = log.map_or_else(|| folder.path().join("auth.log"), Path::to_owned);
@@ -117,15 +76,20 @@ impl<'a> Line<'a> {
     }
 
     /// The same with the agent on a booted host; `auth` is the section that says what it watches.
-    pub fn inside(host: &'a Booted, auth: &str, settings: &str) -> Self {
+    pub fn inside(host: &Booted, auth: &str, settings: &str) -> Self {
         let folder = tempfile::tempdir_in(host.shared()).expect("a folder");
         let rules = Path::new("/usr/share/picket/rules");
         let config = (auth, rules, settings);
-        Self::at(Place::Booted(host), folder, config, Surroundings::default())
+        Self::at(
+            Place::Booted(host.inside()),
+            folder,
+            config,
+            Surroundings::default(),
+        )
     }
 
     fn at(
-        place: Place<'a>,
+        place: Place,
         folder: tempfile::TempDir,
         (auth, rules, settings): (&str, &Path, &str),
         collector_finds: Surroundings,
@@ -462,7 +426,7 @@ impl<'a> Line<'a> {
         let namespace = match &self.place {
             Place::Here => return Command::new(program),
             Place::Booted(host) if name == "picket" => return host.command(name),
-            Place::Booted(host) => return host.network().attacker(program),
+            Place::Booted(host) => host.attacker(),
             Place::Namespace(name) => name,
         };
         let mut command = Command::new("ip");
@@ -471,7 +435,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for Line {
     fn drop(&mut self) {
         if self.agent.is_some() {
             // It may have ended by itself.

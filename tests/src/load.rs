@@ -51,7 +51,7 @@ pub fn failures_at(time: jiff::Timestamp, address: &str, count: u32) -> String {
 }
 
 /// Waits until the collector has a finding about an address.
-pub fn is_found(line: &Line<'_>, address: &str) -> Value {
+pub fn is_found(line: &Line, address: &str) -> Value {
     line.wait_for(|value| value["record"] == "finding" && value["body"]["source"] == address)
 }
 
@@ -88,7 +88,7 @@ impl Drop for Ended<'_> {
 }
 
 /// Kills agent and collector in turn or together, `rounds` times, each at a random moment, and starts them again.
-pub fn kill(line: &mut Line<'_>, rounds: u64, seed: u64) {
+pub fn kill(line: &mut Line, rounds: u64, seed: u64) {
     let mut dice = Dice::new(seed);
     for _ in 0..rounds {
         thread::sleep(Duration::from_millis(dice.below(150)));
@@ -107,7 +107,7 @@ pub fn kill(line: &mut Line<'_>, rounds: u64, seed: u64) {
 }
 
 /// Waits until the collector has the lines `0..written`, and gives those that it never got and those that it has twice.
-pub fn missing_and_double(line: &Line<'_>, written: u64) -> (Vec<u64>, Vec<u64>) {
+pub fn missing_and_double(line: &Line, written: u64) -> (Vec<u64>, Vec<u64>) {
     let (mut last, mut since) = (0, Instant::now());
     loop {
         let kept = kept(line);
@@ -124,7 +124,7 @@ pub fn missing_and_double(line: &Line<'_>, written: u64) -> (Vec<u64>, Vec<u64>)
 }
 
 /// How often the collector has each of the lines.
-fn kept(line: &Line<'_>) -> BTreeMap<u64, u64> {
+fn kept(line: &Line) -> BTreeMap<u64, u64> {
     let mut kept = BTreeMap::new();
     for text in line
         .collect(&["search", "\"user\":\"load", "--text", "--json"])

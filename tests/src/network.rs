@@ -72,6 +72,11 @@ impl Network {
         &self.host
     }
 
+    /// The namespace of the attacker.
+    pub fn attacker_namespace(&self) -> &str {
+        &self.attacker
+    }
+
     /// A program at the attacker's.
     pub fn attacker(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");

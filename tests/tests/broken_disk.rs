@@ -1,8 +1,9 @@
 //! Disks that are full, read-only or damaged, under a real agent and a real collector: it is said, and nothing is lost once
 //! there is room again. Each needs root, for a mount namespace; without it the test says so and is skipped.
 
-use picket_tests::line::{Line, Surroundings};
+use picket_tests::line::Line;
 use picket_tests::load::{self, failures, is_found};
+use picket_tests::surroundings::Surroundings;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
@@ -161,7 +162,7 @@ fn a_damaged_day_of_the_collector_is_named_other_days_are_shown_and_nothing_is_l
 }
 
 /// What the collector was told of losses.
-fn gaps(line: &Line<'_>) -> String {
+fn gaps(line: &Line) -> String {
     let found = line.collect(&["findings", "--json"]);
     found
         .lines()

@@ -2,14 +2,15 @@
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use picket_tests::line::{Line, Surroundings};
+use picket_tests::line::Line;
 use picket_tests::load::{failures, failures_at, is_found};
 use picket_tests::picket;
+use picket_tests::surroundings::Surroundings;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-fn findings(line: &Line<'_>, address: &str) -> usize {
+fn findings(line: &Line, address: &str) -> usize {
     let found = line.collect(&["search", address, "--text", "--json"]);
     found
         .lines()

@@ -1,7 +1,8 @@
 //! What strangers, old hosts and broken clients try on a real collector, and what a real agent does about it.
 
-use picket_tests::line::{Line, Surroundings};
+use picket_tests::line::Line;
 use picket_tests::load;
+use picket_tests::surroundings::Surroundings;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpStream;
@@ -14,7 +15,7 @@ fn failure(output: &Output) -> String {
 }
 
 /// Tells the agent of one finding's worth of failures and waits until the collector has it.
-fn delivers(line: &Line<'_>, address: &str) {
+fn delivers(line: &Line, address: &str) {
     let now = jiff::Timestamp::now();
     let text: String = (0..10)
         .map(|at| {
@@ -26,7 +27,7 @@ fn delivers(line: &Line<'_>, address: &str) {
 }
 
 /// Waits until `picket status` says what keeps records from the collector.
-fn trouble(line: &Line<'_>, wanted: &str) {
+fn trouble(line: &Line, wanted: &str) {
     let started = Instant::now();
     loop {
         let status = line.operate(&["status", "--json"]).expect("it answers");
