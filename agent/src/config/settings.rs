@@ -313,29 +313,6 @@ impl Settings {
     pub fn last_good(&self) -> PathBuf {
         self.agent.state.join("last-good.ndjson")
     }
-
-    /// What no single value is wrong in, but two together are; said of the settings as a whole.
-    pub(super) fn contradictions(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.respond.longest_block < self.respond.block {
-            found.push("respond.longest_block must not be shorter than respond.block".to_owned());
-        }
-        if self.auth.journal == Journal::Yes
-            && !self.auth.files.is_empty()
-            && self.auth.files != Auth::default().files
-        {
-            found.push(
-                "auth.journal is \"yes\" and auth.files names files: what is in both would count twice; \
-                 set auth.files to [], or auth.journal to \"no\""
-                    .to_owned(),
-            );
-        }
-        if self.auth.files.is_empty() && self.auth.journal == Journal::No {
-            found
-                .push("auth.files is empty and auth.journal is \"no\": there is nothing to watch".to_owned());
-        }
-        found
-    }
 }
 
 const ABSOLUTE: &str = "a path from the root, such as \"/var/log/auth.log\"";
