@@ -1,6 +1,7 @@
 //! Acting: what a finding asks for, decided by policy, held by the guard, written down, done, and taken back.
 
 mod block_ip;
+mod firewall;
 mod guard;
 mod ledger;
 mod policy;
@@ -10,6 +11,7 @@ mod simulated;
 mod tests;
 
 pub use block_ip::BlockIp;
+pub use firewall::FirewallError;
 pub use guard::{Guard, HostFacts};
 pub use ledger::{Ledger, LedgerError};
 pub use response::{Block, Response, UndoError};
@@ -48,7 +50,7 @@ pub trait Responder: Send {
 pub enum RespondError {
     /// The firewall.
     #[error(transparent)]
-    Firewall(#[from] crate::sys::nft::NftError),
+    Firewall(#[from] FirewallError),
 }
 
 /// What is left of a span that ends at `until`; at least a moment, so that nothing is asked for without an end.

@@ -213,7 +213,7 @@ impl Responder for Fake {
     fn apply(&mut self, action: &Action) -> Result<(), RespondError> {
         let mut inner = self.0.lock().unwrap();
         if inner.1 {
-            return Err(crate::sys::nft::NftError::Forbidden.into());
+            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
         }
         let picket_common::action::Target::BlockIp(network) = action.target;
         inner.0.push(network);
