@@ -3,6 +3,7 @@
 //! The host's processes see their own `/dev/log`, accounts and processes; nothing of the machine is changed, and all ends
 //! with the value. Addresses are those that RFC 5737 and RFC 3849 keep for documentation.
 
+use crate::network::{Network, run};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,12 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The host's addresses.
-pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
-/// The attacker's addresses.
-pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
-/// The addresses of somebody beside the attacker, who may log in.
-pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8:0:0:1::20"];
+pub use crate::network::{ATTACKER, HOST, NEIGHBOUR};
+
 /// The one account that can log in by password, and its password.
 pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
 
@@ -25,8 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// See the module.
 pub struct Laboratory {
     folder: tempfile::TempDir,
-    host: String,
-    attacker: String,
+    network: Network,
     running: Option<Child>,
 }
 
@@ -63,68 +59,18 @@ impl Laboratory {
             .prefix("picket-lab-")
             .tempdir()
             .expect("a folder");
-        let tag = std::process::id();
         let mut lab = Self {
             folder,
-            host: format!("pk{tag}h"),
-            attacker: format!("pk{tag}a"),
+            network: Network::start(),
             running: None,
         };
-        for name in [&lab.host, &lab.attacker] {
-            ip(&["netns", "add", name]);
-            ip(&["-n", name, "link", "set", "lo", "up"]);
-        }
-        ip(&[
-            "link",
-            "add",
-            "eth0",
-            "netns",
-            &lab.host,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            &lab.attacker,
-        ]);
-        for (name, addresses) in [(&lab.host, HOST), (&lab.attacker, ATTACKER)] {
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{}/24", addresses[0]),
-                "dev",
-                "eth0",
-            ]);
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{}/64", addresses[1]),
-                "dev",
-                "eth0",
-                "nodad",
-            ]);
-            ip(&["-n", name, "link", "set", "eth0", "up"]);
-        }
-        for (address, length) in NEIGHBOUR.iter().zip(["24", "64"]) {
-            let address = format!("{address}/{length}");
-            let mut add = vec!["-n", &lab.attacker, "addr", "add", &address, "dev", "eth0"];
-            if length == "64" {
-                add.push("nodad");
-            }
-            ip(&add);
-        }
         lab.write_files();
         let script = lab.path("host.sh");
         let host = Command::new("ip")
             .args([
                 "netns",
                 "exec",
-                &lab.host,
+                &lab.network.host,
                 "unshare",
                 "--mount",
                 "--pid",
@@ -155,7 +101,7 @@ impl Laboratory {
 
     /// The network namespace of the host.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.network.host
     }
 
     /// One login over SSH from the attacker's address, with one password.
@@ -174,7 +120,7 @@ impl Laboratory {
             .args([
                 "netns",
                 "exec",
-                &self.attacker,
+                &self.network.attacker,
                 "sshpass",
                 "-p",
                 password,
@@ -317,30 +263,10 @@ impl Drop for Laboratory {
         if let Some(mut host) = self.running.take() {
             end(&mut host);
         }
-        for name in [&self.host, &self.attacker] {
-            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
-            drop(Command::new("ip").args(["netns", "del", name]).status());
-        }
     }
 }
 
 fn end(child: &mut Child) {
     drop(child.kill());
     drop(child.wait());
-}
-
-fn ip(arguments: &[&str]) {
-    run(Command::new("ip").args(arguments));
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }

@@ -1,6 +1,7 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Line {
     folder: tempfile::TempDir,
     namespace: Option<String>,
+    through: Vec<String>,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
@@ -36,6 +38,7 @@ impl Line {
         let mut line = Self {
             folder,
             namespace: namespace.map(str::to_owned),
+            through: Vec::new(),
             collector: None,
             address: "127.0.0.1:0".to_owned(),
             agent: None,
@@ -112,6 +115,11 @@ impl Line {
         self.collector = Some(child);
     }
 
+    /// Runs the agent through another program from now on, which takes it as its last arguments.
+    pub fn run_through(&mut self, program: &[&str]) {
+        self.through = program.iter().map(|&word| word.to_owned()).collect();
+    }
+
     /// Starts the agent and waits until it is ready.
     pub fn start_agent(&mut self) {
         let errors = OpenOptions::new()
@@ -119,7 +127,7 @@ impl Line {
             .append(true)
             .open(self.path("agent.log"));
         let mut child = self
-            .command("picket")
+            .agent_command()
             .arg("run")
             .arg("--config")
             .arg(self.path("picket.toml"))
@@ -266,12 +274,25 @@ impl Line {
 
     /// A binary of ours, where the line is.
     fn command(&self, name: &str) -> Command {
-        let binary = crate::binary(name);
+        self.program(crate::binary(name).as_os_str())
+    }
+
+    fn agent_command(&self) -> Command {
+        let binary = crate::binary("picket");
+        let Some((first, rest)) = self.through.split_first() else {
+            return self.program(binary.as_os_str());
+        };
+        let mut command = self.program(OsStr::new(first));
+        command.args(rest).arg(binary);
+        command
+    }
+
+    fn program(&self, program: &OsStr) -> Command {
         match &self.namespace {
-            None => Command::new(binary),
+            None => Command::new(program),
             Some(namespace) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary);
+                command.args(["netns", "exec", namespace]).arg(program);
                 command
             }
         }

@@ -15,8 +15,8 @@ use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The name of the ledger among the sources.
@@ -48,11 +48,26 @@ pub(super) enum Ask {
     },
 }
 
+/// How the agent acts, in a sentence. It can change: what was missing may have come.
+#[derive(Clone, Default)]
+pub(super) struct Acting(Arc<Mutex<&'static str>>);
+
+impl Acting {
+    pub(super) fn get(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, how: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
+    }
+}
+
 pub(super) struct Actor {
     response: Response,
     protect: Vec<Network>,
     collector: Option<Network>,
     judged: Sender<Kept>,
+    acting: Acting,
     facts: Instant,
 }
 
@@ -74,7 +89,7 @@ impl Actor {
         let responder: Box<dyn Responder> = match settings.respond.mode {
             Mode::Monitor => Box::new(Simulated),
             Mode::Enforce => {
-                let (block_ip, error) = BlockIp::open();
+                let (block_ip, error) = BlockIp::open(&settings.respond);
                 if let Some(error) = error {
                     tracing::error!("nothing can be blocked: {error}");
                 }
@@ -92,6 +107,7 @@ impl Actor {
             protect: settings.respond.protect.clone(),
             collector,
             judged,
+            acting: Acting::default(),
             facts: Instant::now(),
         };
         actor.look_at_host();
@@ -101,6 +117,11 @@ impl Actor {
         let ended = actor.response.reconcile(now(), true)?;
         actor.tell(Ok(ended));
         Ok(actor)
+    }
+
+    /// How it acts, now and later.
+    pub(super) fn acting(&self) -> Acting {
+        self.acting.clone()
     }
 
     /// Acts until nobody can ask any more.
@@ -178,6 +199,7 @@ impl Actor {
     }
 
     fn tell(&self, outcomes: Result<Vec<Outcome>, LedgerError>) {
+        self.acting.set(self.response.describe());
         match outcomes {
             Ok(outcomes) => {
                 let number = self.response.number();

@@ -2,7 +2,7 @@
 //!
 //! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
 
-use super::actor::Ask;
+use super::actor::{Acting, Ask};
 use super::spawn;
 use crate::config::{Mode, Settings};
 use crate::queue::Sender;
@@ -80,6 +80,8 @@ pub struct Report {
     pub started: Timestamp,
     /// `monitor` or `enforce`.
     pub mode: String,
+    /// How it acts.
+    pub acting: String,
     /// What it watches.
     pub watching: Vec<String>,
     /// Findings, actions and losses that the collector does not have yet.
@@ -98,6 +100,7 @@ pub(super) struct Status {
     mode: Mode,
     watching: Vec<String>,
     spool: Arc<Mutex<Spool>>,
+    acting: Acting,
     courier: Mutex<Courier>,
 }
 
@@ -108,12 +111,18 @@ struct Courier {
 }
 
 impl Status {
-    pub(super) fn new(settings: &Settings, spool: Arc<Mutex<Spool>>, watching: Vec<String>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        spool: Arc<Mutex<Spool>>,
+        watching: Vec<String>,
+        acting: Acting,
+    ) -> Self {
         Self {
             started: now(),
             mode: settings.respond.mode,
             watching,
             spool,
+            acting,
             courier: Mutex::default(),
         }
     }
@@ -145,6 +154,7 @@ impl Status {
                 Mode::Monitor => "monitor".to_owned(),
                 Mode::Enforce => "enforce".to_owned(),
             },
+            acting: self.acting.get().to_owned(),
             watching: self.watching.clone(),
             findings: spool.pending(Lane::Findings),
             events: spool.pending(Lane::Events),

@@ -94,7 +94,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     drop((observed, notice));
     let (ask, asked) = queue("asked", ASKED);
     let mut actor = Actor::start(settings, cursors.get(actor::LEDGER), judged.clone())?;
-    let status = Arc::new(Status::new(settings, Arc::clone(&spool), watched));
+    let acting = actor.acting();
+    let status = Arc::new(Status::new(settings, Arc::clone(&spool), watched, acting));
     let control = Control {
         ask: ask.clone(),
         status: Arc::clone(&status),

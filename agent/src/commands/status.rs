@@ -29,6 +29,7 @@ impl Status {
             "picket {} in {} mode since {}",
             report.version, report.mode, report.started
         )?;
+        writeln!(output, "acting     {}", Plain(&report.acting))?;
         for watched in &report.watching {
             writeln!(output, "watching   {}", Plain(watched))?;
         }

@@ -2,6 +2,7 @@
 
 use super::firewall::{self, Firewall, FirewallError};
 use super::{RespondError, Responder};
+use crate::config::Respond;
 use picket_common::action::{Action, ActionKind, Decision, Network, Target};
 use std::time::Duration;
 
@@ -9,12 +10,16 @@ use std::time::Duration;
 pub struct BlockIp {
     /// `None` until one could be spoken to.
     firewall: Option<Box<dyn Firewall>>,
+    settings: Respond,
 }
 
 impl BlockIp {
     /// Looks for the firewall. An error says why nothing can be blocked now; it is tried again with each act.
-    pub fn open() -> (Self, Option<FirewallError>) {
-        let mut block_ip = Self { firewall: None };
+    pub fn open(settings: &Respond) -> (Self, Option<FirewallError>) {
+        let mut block_ip = Self {
+            firewall: None,
+            settings: settings.clone(),
+        };
         let error = block_ip.firewall().err();
         (block_ip, error)
     }
@@ -22,7 +27,7 @@ impl BlockIp {
     fn firewall(&mut self) -> Result<&mut dyn Firewall, FirewallError> {
         let firewall = match self.firewall.take() {
             Some(firewall) => firewall,
-            None => firewall::open()?,
+            None => firewall::open(&self.settings)?,
         };
         Ok(self.firewall.insert(firewall).as_mut())
     }

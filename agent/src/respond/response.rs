@@ -101,6 +101,11 @@ impl Response {
         Some(block)
     }
 
+    /// How it acts.
+    pub fn describe(&self) -> &'static str {
+        self.responder.describe()
+    }
+
     /// The guard, which learns.
     pub fn guard(&mut self) -> &mut Guard {
         &mut self.guard

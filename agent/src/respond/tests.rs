@@ -302,7 +302,7 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
         String::from_utf8(output.stdout).unwrap()
     };
     let folder = tempfile::tempdir().unwrap();
-    let (firewall, error) = BlockIp::open();
+    let (firewall, error) = BlockIp::open(&Respond::default());
     assert!(error.is_none(), "{error:?}");
     let (ledger, _) = Ledger::open(&folder.path().join("ledger"), 0).unwrap();
     let guard = Guard::new(HostFacts::default(), &[]);

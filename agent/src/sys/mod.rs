@@ -1,6 +1,10 @@
 //! Thin layers over what the kernel offers.
 
+mod child;
 pub mod nft;
 mod stop;
+mod tool;
 
+pub use child::ended_within;
 pub use stop::Stop;
+pub use tool::{Tool, ToolError};

@@ -21,6 +21,14 @@ impl Nftables {
         })
     }
 
+    /// Removes the table, where there is one.
+    pub(super) fn remove() -> Result<(), NftError> {
+        match Nft::remove() {
+            Err(NftError::Missing) => Ok(()),
+            removed => unless_absent(removed),
+        }
+    }
+
     /// Changes the firewall, and takes note of its generation afterwards unless somebody else had changed it before.
     fn change(&mut self, work: impl FnOnce(&mut Nft) -> Result<(), NftError>) -> Result<(), NftError> {
         let undisturbed = self.nft.generation()? == self.generation;

@@ -133,8 +133,11 @@ impl Nft {
     }
 
     /// Removes the table with all that is in it.
-    pub fn remove(&mut self) -> Result<(), NftError> {
-        self.commit(|batch| {
+    pub fn remove() -> Result<(), NftError> {
+        let mut nft = Self {
+            socket: NetlinkSocket::new(),
+        };
+        nft.commit(|batch| {
             batch
                 .request()
                 .op_deltable_do(&header())
@@ -324,7 +327,7 @@ mod tests {
         firewall.create().unwrap();
         firewall.add(&all).unwrap();
         nft(&["add", "table", "inet", "foreign"]);
-        firewall.remove().unwrap();
+        Nft::remove().unwrap();
         assert_eq!(nft(&["list", "ruleset"]), "table inet foreign {\n}\n");
     }
 }
