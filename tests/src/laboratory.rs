@@ -5,7 +5,7 @@
 
 use crate::network::{Network, run};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -116,46 +116,66 @@ impl Laboratory {
 
     /// The same from another address.
     pub fn login_from(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
-        Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &self.network.attacker,
-                "sshpass",
-                "-p",
-                password,
-                "ssh",
-                "-F",
-                "none",
-                "-b",
-                source,
-                "-l",
-                user,
-            ])
-            .args([
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-                "-o",
-                "ConnectTimeout=3",
-                // Whoever is cut off in the middle gives up as well.
-                "-o",
-                "ServerAliveInterval=1",
-                "-o",
-                "ServerAliveCountMax=3",
-            ])
-            .args([
-                "-o",
-                "PreferredAuthentications=password",
-                "-o",
-                "NumberOfPasswordPrompts=1",
-                host,
-                "true",
-            ])
-            .stdin(Stdio::null())
-            .output()
-            .expect("ssh starts")
+        let mut ssh = self.ssh(source, host, user, password);
+        ssh.arg("true").stdin(Stdio::null()).output().expect("ssh starts")
+    }
+
+    /// Somebody who has logged in from an address and stays until the process is told that its input has ended.
+    pub fn stay(&self, source: &str, host: &str) -> Child {
+        let mut ssh = self.ssh(source, host, ACCOUNT.0, ACCOUNT.1);
+        let mut child = ssh
+            .arg("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("ssh starts");
+        let mut input = child.stdin.as_ref().expect("a pipe");
+        input.write_all(b"I am in\n").expect("it listens");
+        let mut said = String::new();
+        let output = child.stdout.as_mut().expect("a pipe");
+        BufReader::new(output).read_line(&mut said).expect("it answers");
+        assert_eq!(said, "I am in\n");
+        child
+    }
+
+    fn ssh(&self, source: &str, host: &str, user: &str, password: &str) -> Command {
+        let mut ssh = Command::new("ip");
+        ssh.args([
+            "netns",
+            "exec",
+            &self.network.attacker,
+            "sshpass",
+            "-p",
+            password,
+            "ssh",
+            "-F",
+            "none",
+            "-b",
+            source,
+            "-l",
+            user,
+        ])
+        .args([
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "ConnectTimeout=3",
+            // Whoever is cut off in the middle gives up as well.
+            "-o",
+            "ServerAliveInterval=1",
+            "-o",
+            "ServerAliveCountMax=3",
+        ])
+        .args([
+            "-o",
+            "PreferredAuthentications=password",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+            host,
+        ]);
+        ssh
     }
 
     /// Waits until `count` lines of the log hold `text`, and gives them.

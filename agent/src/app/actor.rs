@@ -5,9 +5,10 @@ use crate::config::{Mode, Settings};
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    Block, BlockIp, Guard, HostFacts, Ledger, LedgerError, Responder, Response, Simulated, UndoError,
+    Block, BlockIp, Guard, HostFacts, HostWatch, Ledger, LedgerError, Responder, Response, Session,
+    Simulated, UndoError,
 };
-use crate::send::Identity;
+use crate::send::{Identity, Reached};
 use picket_common::action::{Decision, Network};
 use picket_common::event::Event;
 use picket_common::finding::Finding;
@@ -15,16 +16,15 @@ use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The name of the ledger among the sources.
 pub(super) const LEDGER: &str = "ledger";
 /// How often it is looked whether somebody flushed the firewall, while blocks are in force.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often the host's own addresses, gateways and resolvers are read again.
-const FACTS: Duration = Duration::from_secs(30);
 
 /// What the thread is asked.
 pub(super) enum Ask {
@@ -65,10 +65,14 @@ impl Acting {
 pub(super) struct Actor {
     response: Response,
     protect: Vec<Network>,
-    collector: Option<Network>,
+    /// The address that the identity names, if it names one.
+    collector: Option<IpAddr>,
+    reached: Arc<Reached>,
+    /// Those of `reached` that are protected.
+    known: Vec<IpAddr>,
     judged: Sender<Kept>,
     acting: Acting,
-    facts: Instant,
+    host: HostWatch,
 }
 
 impl Actor {
@@ -77,6 +81,7 @@ impl Actor {
         settings: &Settings,
         spooled: Option<&Cursor>,
         judged: Sender<Kept>,
+        reached: Arc<Reached>,
     ) -> Result<Self, LedgerError> {
         let spooled = match spooled {
             Some(Cursor::Number { number }) => *number,
@@ -99,21 +104,24 @@ impl Actor {
         tracing::info!("{}", responder.describe());
         let collector = Identity::read(&settings.identity())
             .ok()
-            .and_then(|identity| identity.collector_address())
-            .map(Network::single);
-        let guard = Guard::new(HostFacts::default(), &settings.respond.protect);
+            .and_then(|identity| identity.collector_address());
+        let mut guard = Guard::new(HostFacts::default(), &settings.respond.protect);
+        guard.meet(&Session::gather());
         let mut actor = Self {
             response: Response::new(&settings.respond, guard, ledger, responder, |_| now()),
             protect: settings.respond.protect.clone(),
             collector,
+            reached,
+            known: Vec::new(),
             judged,
             acting: Acting::default(),
-            facts: Instant::now(),
+            host: HostWatch::start(),
         };
-        actor.look_at_host();
         for (number, outcome) in actor.response.take_unspooled() {
             actor.keep(vec![outcome], number);
         }
+        // Before what the ledger holds is put back: the host may have moved meanwhile.
+        actor.look_at_host();
         let ended = actor.response.reconcile(now(), true)?;
         actor.tell(Ok(ended));
         Ok(actor)
@@ -134,6 +142,7 @@ impl Actor {
             match ask {
                 Ok(ask) => self.answer(ask),
                 Err(RecvTimeoutError::Timeout) => {
+                    self.look_if_due();
                     let ended = self.response.reconcile(now(), false);
                     self.tell(ended);
                 }
@@ -156,9 +165,7 @@ impl Actor {
         match ask {
             Ask::Seen(event) => self.response.observe(&event),
             Ask::Found(finding) => {
-                if self.facts.elapsed() > FACTS {
-                    self.look_at_host();
-                }
+                self.look_if_due();
                 let outcomes = self.response.consider(&finding, now());
                 self.tell(outcomes);
             }
@@ -189,13 +196,22 @@ impl Actor {
         }
     }
 
-    fn look_at_host(&mut self) {
-        self.facts = Instant::now();
-        let guard = self.response.guard();
-        guard.refresh(HostFacts::gather(), &self.protect);
-        if let Some(collector) = self.collector {
-            guard.protect(collector, "it is the collector");
+    /// Looks at the host right before an act when anything changed: an address that it has since a moment ago is its own.
+    fn look_if_due(&mut self) {
+        if self.host.is_due() || self.reached.addresses() != self.known {
+            self.look_at_host();
         }
+    }
+
+    fn look_at_host(&mut self) {
+        let guard = self.response.guard();
+        guard.refresh(self.host.look(), &self.protect);
+        self.known = self.reached.addresses();
+        for address in self.collector.iter().chain(&self.known) {
+            guard.protect(Network::single(*address), "it is the collector");
+        }
+        let lifted = self.response.lift_protected(now());
+        self.tell(lifted);
     }
 
     fn tell(&self, outcomes: Result<Vec<Outcome>, LedgerError>) {

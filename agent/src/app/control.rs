@@ -136,7 +136,7 @@ impl Status {
                 courier.trouble = None;
             }
             Up::Trouble { reason } => courier.trouble = Some(reason.clone()),
-            Up::Refused { .. } | Up::Renewed { .. } => {}
+            Up::Refused { .. } | Up::Reached { .. } | Up::Renewed { .. } => {}
         }
     }
 

@@ -326,6 +326,11 @@ impl Settings {
         self.agent.state.join("identity.json")
     }
 
+    /// The file of the addresses at which the collector was reached.
+    pub fn reached(&self) -> PathBuf {
+        self.agent.state.join("reached.json")
+    }
+
     /// The file of what was done.
     pub fn ledger(&self) -> PathBuf {
         self.agent.state.join("ledger.ndjson")

@@ -1,20 +1,25 @@
 //! Acting: what a finding asks for, decided by policy, held by the guard, written down, done, and taken back.
 
 mod block_ip;
+mod facts;
 mod firewall;
 mod guard;
 mod ledger;
 mod policy;
 mod response;
+mod sessions;
 mod simulated;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
 pub use block_ip::BlockIp;
+pub use facts::{HostFacts, HostWatch};
 pub use firewall::FirewallError;
-pub use guard::{Guard, HostFacts};
+pub use guard::Guard;
 pub use ledger::{Ledger, LedgerError};
 pub use response::{Block, Response, UndoError};
+pub use sessions::Session;
 pub use simulated::Simulated;
 
 use picket_common::action::{Action, ActionKind, Decision, Network};

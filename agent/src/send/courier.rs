@@ -166,6 +166,8 @@ impl Load<'_> {
         }
         let config = dial::mutual(&self.identity.borrow_and_update())?;
         let open = connection.insert(Connection::open(&self.endpoint, config).await?);
+        let address = open.peer();
+        self.say(Up::Reached { address }).await;
         open.post(path, Some("zstd"), payload).await
     }
 
