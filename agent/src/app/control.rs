@@ -76,6 +76,8 @@ pub enum Reply {
 pub struct Report {
     /// Its version.
     pub version: String,
+    /// Its process.
+    pub pid: u32,
     /// Since when it runs.
     pub started: Timestamp,
     /// `monitor` or `enforce`.
@@ -88,6 +90,8 @@ pub struct Report {
     pub findings: Pending,
     /// Events that the collector does not have yet.
     pub events: Pending,
+    /// Records that were lost since it started, each loss told to the collector as a gap.
+    pub lost: u64,
     /// When the collector last acknowledged something.
     pub acknowledged: Option<Timestamp>,
     /// What keeps records from the collector now.
@@ -149,6 +153,7 @@ impl Status {
         let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
             started: self.started,
             mode: match self.mode {
                 Mode::Monitor => "monitor".to_owned(),
@@ -158,6 +163,7 @@ impl Status {
             watching: self.watching.clone(),
             findings: spool.pending(Lane::Findings),
             events: spool.pending(Lane::Events),
+            lost: spool.lost(),
             acknowledged: courier.acknowledged,
             trouble: courier.trouble,
         }

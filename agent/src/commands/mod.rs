@@ -4,6 +4,7 @@ mod auth_log;
 mod blocks;
 mod check;
 mod courier;
+mod doctor;
 mod enroll;
 mod parse;
 mod replay;
@@ -26,6 +27,8 @@ pub enum Command {
     /// Carry the spool to the collector; started by `picket run`.
     #[command(hide = true)]
     Courier(courier::Courier),
+    /// Look at everything that Picket needs here, and say what to do about it.
+    Doctor(doctor::Doctor),
     /// Make this host known to a collector.
     Enroll(enroll::Enroll),
     /// Show how a log is understood, line by line.
@@ -49,6 +52,7 @@ impl Command {
             Self::Blocks(blocks) => blocks.run(),
             Self::Check(check) => check.run(),
             Self::Courier(courier) => courier.run(),
+            Self::Doctor(doctor) => doctor.run(),
             Self::Enroll(enroll) => enroll.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
@@ -80,6 +84,8 @@ enum Failure {
     Some(usize),
     #[error("the configuration has mistakes: {0}")]
     Config(usize),
+    #[error("{0} of the checks failed")]
+    Sick(usize),
     #[error("the agent cannot be reached at {path}: {error}; does `picket run` run?")]
     Unreachable { path: String, error: io::Error },
     #[error("{0}")]

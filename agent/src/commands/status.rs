@@ -44,6 +44,9 @@ impl Status {
             .acknowledged
             .map_or("nothing yet".to_owned(), |time| time.to_string());
         writeln!(output, "collector  last acknowledged: {last}")?;
+        if report.lost > 0 {
+            writeln!(output, "lost       {} records since it started", report.lost)?;
+        }
         if let Some(trouble) = &report.trouble {
             writeln!(output, "trouble    {}", Plain(trouble))?;
         }
