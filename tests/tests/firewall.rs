@@ -283,6 +283,7 @@ fn where_nftables_refuses_iptables_takes_its_place_and_it_is_said() {
         .unwrap();
     wait_until(&network, "nft list tables", |said| said.contains("inet picket"));
     let mut line = Line::on(Some(&network.host), None, &settings("auto"));
+    line.log("");
     line.start_agent();
     assert!(
         acting(&line).contains("iptables matches, at the cost of a process"),
@@ -293,6 +294,11 @@ fn where_nftables_refuses_iptables_takes_its_place_and_it_is_said() {
     assert!(log.contains("ipset and iptables take its place"), "{log}");
     line.operate(&["blocks", "add", ATTACKER[0]]).unwrap();
     assert!(on_host(&network, "ipset list picket-v4").contains(ATTACKER[0]));
+    let doctor = line.operate(&["doctor"]).unwrap();
+    assert!(
+        doctor.contains("degraded  firewall: nftables cannot be used, so the agent blocks"),
+        "{doctor}"
+    );
     drop(input);
     owner.wait().unwrap();
 }

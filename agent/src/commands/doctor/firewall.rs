@@ -10,6 +10,7 @@ use std::time::Duration;
 const NAME: &str = "firewall";
 /// Our own table, as `nft list tables` names it.
 const OWN: &str = "inet picket";
+const SLOWER: &str = "nothing has to be done; with nftables a block would be a hundred times faster";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn checks(settings: &Respond, agent: &Agent) -> Vec<Check> {
@@ -64,6 +65,13 @@ fn enforce(settings: &Respond, agent: &Agent, tables: &Result<Vec<String>, NftEr
                 "it comes back within seconds while blocks are in force, and with the next block; find out who flushes it",
             );
         }
+        if acting.contains("iptables") && settings.firewall == FirewallKind::Auto {
+            return Check::degraded(
+                NAME,
+                format!("nftables cannot be used, so the agent {acting}"),
+                SLOWER,
+            );
+        }
         return Check::ok(NAME, format!("the agent {acting}"));
     }
     match (settings.firewall, tables) {
@@ -80,7 +88,7 @@ fn enforce(settings: &Respond, agent: &Agent, tables: &Result<Vec<String>, NftEr
                 format!(
                     "{nftables}: ipset and iptables would take its place, at the cost of a process for each block"
                 ),
-                "nothing has to be done; nftables is faster",
+                SLOWER,
             ),
             Err(iptables) => Check::failed(
                 NAME,
