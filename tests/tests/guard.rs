@@ -86,6 +86,23 @@ fn an_address_that_the_host_got_a_moment_ago_is_its_own() {
     line.end_agent(false);
 }
 
+/// A line whose agent knows the collector by a name alone, and what runs a program where that name means something.
+fn named(network: &Network, collector: &str, settings: &str) -> (Line, Vec<String>) {
+    let far = (Some(&*network.attacker), collector);
+    let mut line = Line::between(Some(&network.host), far, None, settings);
+    // The name is in the certificate, and nothing but a file tells where that is.
+    let identity = fs::read_to_string(line.path("state/identity.json")).unwrap();
+    assert!(identity.contains(&format!("https://{collector}:")));
+    let identity = identity.replace(&format!("https://{collector}:"), "https://localhost:");
+    fs::write(line.path("state/identity.json"), identity).unwrap();
+    let hosts = line.path("hosts");
+    fs::write(&hosts, format!("{collector} localhost\n")).unwrap();
+    let script = format!("mount --bind {} /etc/hosts\nexec \"$@\"", hosts.display());
+    let through = ["unshare", "--mount", "sh", "-euc", &script, "sh"];
+    line.run_through(&through);
+    (line, through.map(str::to_owned).to_vec())
+}
+
 #[test]
 fn a_collector_with_a_name_is_protected_where_it_was_reached() {
     if let Some(reason) = Laboratory::missing() {
@@ -94,17 +111,7 @@ fn a_collector_with_a_name_is_protected_where_it_was_reached() {
     }
     let network = Network::start();
     let collector = NEIGHBOUR[0];
-    let far = (Some(&*network.attacker), collector);
-    let mut line = Line::between(Some(&network.host), far, None, "");
-    // To the agent the collector is known by a name that is in its certificate, and nothing but a file tells where that is.
-    let identity = fs::read_to_string(line.path("state/identity.json")).unwrap();
-    assert!(identity.contains(&format!("https://{collector}:")));
-    let identity = identity.replace(&format!("https://{collector}:"), "https://localhost:");
-    fs::write(line.path("state/identity.json"), identity).unwrap();
-    let hosts = line.path("hosts");
-    fs::write(&hosts, format!("{collector} localhost\n")).unwrap();
-    let script = format!("mount --bind {} /etc/hosts\nexec \"$@\"", hosts.display());
-    line.run_through(&["unshare", "--mount", "sh", "-euc", &script, "sh"]);
+    let (mut line, _) = named(&network, collector, "");
     line.log("");
     line.start_agent();
     // Nothing was sent yet, so nobody knows; the block is taken back as soon as somebody does.
@@ -122,5 +129,40 @@ fn a_collector_with_a_name_is_protected_where_it_was_reached() {
     line.start_agent();
     let refused = line.operate(&["blocks", "add", "198.51.100.16/29"]).unwrap_err();
     assert!(refused.contains("it is the collector"), "{refused}");
+    line.end_agent(false);
+}
+
+#[test]
+fn a_collector_that_was_blocked_before_it_was_ever_reached_is_named_by_the_doctor() {
+    if let Some(reason) = Laboratory::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let network = Network::start();
+    let collector = NEIGHBOUR[0];
+    let (mut line, through) = named(&network, collector, "[respond]\nmode = \"enforce\"\n");
+    line.log("");
+    line.start_agent();
+    line.operate(&["blocks", "add", "198.51.100.16/29"]).unwrap();
+    line.log(&attack("203.0.113.9"));
+    let started = Instant::now();
+    let doctor = || {
+        let mut command = std::process::Command::new("ip");
+        command.args(["netns", "exec", &network.host]).args(&through);
+        let program = picket_tests::picket();
+        command.arg(program.get_program()).args(["doctor", "--config"]);
+        let output = command.arg(line.path("picket.toml")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    loop {
+        let said = doctor();
+        if said.contains("this host itself blocks 198.51.100.16/29, where the collector is") {
+            assert!(said.contains("▶ picket undo 198.51.100.16/29"), "{said}");
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{said}");
+    }
+    line.operate(&["undo", "198.51.100.16/29"]).unwrap();
+    line.wait_for(|value| value["record"] == "finding");
     line.end_agent(false);
 }

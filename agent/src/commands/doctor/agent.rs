@@ -3,11 +3,14 @@
 use super::age;
 use super::report::{Check, span, unseen};
 use crate::app::control::{self, Reply, Report, Request};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
+use crate::send::Identity;
 use crate::spool::{Pending, Reader};
+use picket_common::action::Target;
 use picket_common::record::{Lane, Record};
 use picket_common::time::Timestamp;
 use std::io::{self, BufRead as _, Read as _};
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,6 +107,13 @@ impl Agent {
         };
         let found = format!("{last}; {waiting}");
         if let Some(trouble) = &report.trouble {
+            if let Some(blocked) = blocked_collector(settings) {
+                return Check::failed(
+                    NAME,
+                    format!("{found}; {trouble}: this host itself blocks {blocked}, where the collector is"),
+                    format!("picket undo {blocked}"),
+                );
+            }
             return Check::degraded(
                 NAME,
                 format!("{found}; {trouble}"),
@@ -119,6 +129,31 @@ impl Agent {
         }
         Check::ok(NAME, found)
     }
+}
+
+/// The block that keeps the collector out. The guard knows an address that is named, and one where the collector was reached;
+/// what a name means before that it does not know.
+fn blocked_collector(settings: &Settings) -> Option<Target> {
+    if settings.respond.mode == Mode::Monitor {
+        return None;
+    }
+    let identity = Identity::read(&settings.identity()).ok()?;
+    let place = identity.collector.strip_prefix("https://")?;
+    let addresses: Vec<IpAddr> = place
+        .to_socket_addrs()
+        .ok()?
+        .map(|address| address.ip())
+        .collect();
+    let Ok(Reply::Blocks(blocks)) = control::ask(&settings.agent.socket, &Request::Blocks) else {
+        return None;
+    };
+    blocks
+        .into_iter()
+        .map(|block| block.action.target)
+        .find(|target| {
+            let Target::BlockIp(network) = target;
+            addresses.iter().any(|address| network.contains(*address))
+        })
 }
 
 /// When the oldest record came about that the collector does not have.
