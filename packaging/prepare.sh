@@ -16,6 +16,8 @@ need rsyslogd rsyslog
 need openssl openssl
 need curl curl
 need nft nftables
+need ipset ipset
+need iptables-legacy iptables
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo

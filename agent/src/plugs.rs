@@ -19,17 +19,21 @@ pub fn sensors(
         let files = AuthFile::new(&auth.files, auth.start, cursors, notices.clone());
         sensors.push(Box::new(files));
     }
-    let journal = match auth.journal {
-        Journal::Yes => true,
-        Journal::No => false,
-        // Where there are files, they say the same.
-        Journal::Auto => has_journal() && !auth.files.iter().any(|file| file.exists()),
-    };
-    if journal {
+    if follows_journal(auth) {
         let journal = AuthJournal::new(auth.start, cursors.get(JOURNAL), notices.clone());
         sensors.push(Box::new(journal));
     }
     sensors
+}
+
+/// Whether the journal is followed.
+pub fn follows_journal(auth: &Auth) -> bool {
+    match auth.journal {
+        Journal::Yes => true,
+        Journal::No => false,
+        // Where there are files, they say the same.
+        Journal::Auto => has_journal() && !auth.files.iter().any(|file| file.exists()),
+    }
 }
 
 fn has_journal() -> bool {

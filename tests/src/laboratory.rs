@@ -3,19 +3,16 @@
 //! The host's processes see their own `/dev/log`, accounts and processes; nothing of the machine is changed, and all ends
 //! with the value. Addresses are those that RFC 5737 and RFC 3849 keep for documentation.
 
+use crate::network::{Network, run};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The host's addresses.
-pub const HOST: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
-/// The attacker's addresses.
-pub const ATTACKER: [&str; 2] = ["198.51.100.9", "2001:db8::9"];
-/// The addresses of somebody beside the attacker, who may log in.
-pub const NEIGHBOUR: [&str; 2] = ["198.51.100.20", "2001:db8:0:0:1::20"];
+pub use crate::network::{ATTACKER, HOST, NEIGHBOUR};
+
 /// The one account that can log in by password, and its password.
 pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
 
@@ -25,8 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// See the module.
 pub struct Laboratory {
     folder: tempfile::TempDir,
-    host: String,
-    attacker: String,
+    network: Network,
     running: Option<Child>,
 }
 
@@ -63,68 +59,18 @@ impl Laboratory {
             .prefix("picket-lab-")
             .tempdir()
             .expect("a folder");
-        let tag = std::process::id();
         let mut lab = Self {
             folder,
-            host: format!("pk{tag}h"),
-            attacker: format!("pk{tag}a"),
+            network: Network::start(),
             running: None,
         };
-        for name in [&lab.host, &lab.attacker] {
-            ip(&["netns", "add", name]);
-            ip(&["-n", name, "link", "set", "lo", "up"]);
-        }
-        ip(&[
-            "link",
-            "add",
-            "eth0",
-            "netns",
-            &lab.host,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            &lab.attacker,
-        ]);
-        for (name, addresses) in [(&lab.host, HOST), (&lab.attacker, ATTACKER)] {
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{}/24", addresses[0]),
-                "dev",
-                "eth0",
-            ]);
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{}/64", addresses[1]),
-                "dev",
-                "eth0",
-                "nodad",
-            ]);
-            ip(&["-n", name, "link", "set", "eth0", "up"]);
-        }
-        for (address, length) in NEIGHBOUR.iter().zip(["24", "64"]) {
-            let address = format!("{address}/{length}");
-            let mut add = vec!["-n", &lab.attacker, "addr", "add", &address, "dev", "eth0"];
-            if length == "64" {
-                add.push("nodad");
-            }
-            ip(&add);
-        }
         lab.write_files();
         let script = lab.path("host.sh");
         let host = Command::new("ip")
             .args([
                 "netns",
                 "exec",
-                &lab.host,
+                &lab.network.host,
                 "unshare",
                 "--mount",
                 "--pid",
@@ -155,7 +101,7 @@ impl Laboratory {
 
     /// The network namespace of the host.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.network.host
     }
 
     /// One login over SSH from the attacker's address, with one password.
@@ -170,46 +116,66 @@ impl Laboratory {
 
     /// The same from another address.
     pub fn login_from(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
-        Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &self.attacker,
-                "sshpass",
-                "-p",
-                password,
-                "ssh",
-                "-F",
-                "none",
-                "-b",
-                source,
-                "-l",
-                user,
-            ])
-            .args([
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-                "-o",
-                "ConnectTimeout=3",
-                // Whoever is cut off in the middle gives up as well.
-                "-o",
-                "ServerAliveInterval=1",
-                "-o",
-                "ServerAliveCountMax=3",
-            ])
-            .args([
-                "-o",
-                "PreferredAuthentications=password",
-                "-o",
-                "NumberOfPasswordPrompts=1",
-                host,
-                "true",
-            ])
-            .stdin(Stdio::null())
-            .output()
-            .expect("ssh starts")
+        let mut ssh = self.ssh(source, host, user, password);
+        ssh.arg("true").stdin(Stdio::null()).output().expect("ssh starts")
+    }
+
+    /// Somebody who has logged in from an address and stays until the process is told that its input has ended.
+    pub fn stay(&self, source: &str, host: &str) -> Child {
+        let mut ssh = self.ssh(source, host, ACCOUNT.0, ACCOUNT.1);
+        let mut child = ssh
+            .arg("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("ssh starts");
+        let mut input = child.stdin.as_ref().expect("a pipe");
+        input.write_all(b"I am in\n").expect("it listens");
+        let mut said = String::new();
+        let output = child.stdout.as_mut().expect("a pipe");
+        BufReader::new(output).read_line(&mut said).expect("it answers");
+        assert_eq!(said, "I am in\n");
+        child
+    }
+
+    fn ssh(&self, source: &str, host: &str, user: &str, password: &str) -> Command {
+        let mut ssh = Command::new("ip");
+        ssh.args([
+            "netns",
+            "exec",
+            &self.network.attacker,
+            "sshpass",
+            "-p",
+            password,
+            "ssh",
+            "-F",
+            "none",
+            "-b",
+            source,
+            "-l",
+            user,
+        ])
+        .args([
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "ConnectTimeout=3",
+            // Whoever is cut off in the middle gives up as well.
+            "-o",
+            "ServerAliveInterval=1",
+            "-o",
+            "ServerAliveCountMax=3",
+        ])
+        .args([
+            "-o",
+            "PreferredAuthentications=password",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+            host,
+        ]);
+        ssh
     }
 
     /// Waits until `count` lines of the log hold `text`, and gives them.
@@ -317,30 +283,10 @@ impl Drop for Laboratory {
         if let Some(mut host) = self.running.take() {
             end(&mut host);
         }
-        for name in [&self.host, &self.attacker] {
-            // The test has its verdict by now; what cannot be removed is named by `ip` itself.
-            drop(Command::new("ip").args(["netns", "del", name]).status());
-        }
     }
 }
 
 fn end(child: &mut Child) {
     drop(child.kill());
     drop(child.wait());
-}
-
-fn ip(arguments: &[&str]) {
-    run(Command::new("ip").args(arguments));
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }

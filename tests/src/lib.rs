@@ -3,6 +3,7 @@
 pub mod attack_log;
 pub mod laboratory;
 pub mod line;
+pub mod network;
 pub mod story;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// See the module.
 pub struct Line {
     folder: tempfile::TempDir,
+    /// Where the agent is.
     namespace: Option<String>,
+    /// Where the collector is.
+    far: Option<String>,
+    through: Vec<String>,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
@@ -28,6 +33,16 @@ impl Line {
 
     /// The same in a network namespace, watching a log that is there already.
     pub fn on(namespace: Option<&str>, log: Option<&Path>, settings: &str) -> Self {
+        Self::between(namespace, (namespace, "127.0.0.1"), log, settings)
+    }
+
+    /// The same with the collector in a network namespace of its own, at an address that it has there.
+    pub fn between(
+        namespace: Option<&str>,
+        (far, address): (Option<&str>, &str),
+        log: Option<&Path>,
+        settings: &str,
+    ) -> Self {
         // Others may look: the courier runs as another user when the tests run as root.
         let folder = tempfile::Builder::new()
             .prefix("picket-line-")
@@ -36,8 +51,10 @@ impl Line {
         let mut line = Self {
             folder,
             namespace: namespace.map(str::to_owned),
+            far: far.map(str::to_owned),
+            through: Vec::new(),
             collector: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: format!("{address}:0"),
             agent: None,
         };
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
@@ -100,9 +117,10 @@ impl Line {
 
     /// Starts the collector, where it was before if it ran before.
     pub fn start_collector(&mut self) {
+        let (own, _) = self.address.rsplit_once(':').expect("an address and a port");
         let mut child = self
             .command("picket-collector")
-            .args(["serve", "--listen", &self.address, "--data"])
+            .args(["serve", "--name", own, "--listen", &self.address, "--data"])
             .arg(self.path("collector"))
             .stdout(Stdio::piped())
             .spawn()
@@ -112,6 +130,11 @@ impl Line {
         self.collector = Some(child);
     }
 
+    /// Runs the agent through another program from now on, which takes it as its last arguments.
+    pub fn run_through(&mut self, program: &[&str]) {
+        self.through = program.iter().map(|&word| word.to_owned()).collect();
+    }
+
     /// Starts the agent and waits until it is ready.
     pub fn start_agent(&mut self) {
         let errors = OpenOptions::new()
@@ -119,7 +142,7 @@ impl Line {
             .append(true)
             .open(self.path("agent.log"));
         let mut child = self
-            .command("picket")
+            .agent_command()
             .arg("run")
             .arg("--config")
             .arg(self.path("picket.toml"))
@@ -264,16 +287,33 @@ impl Line {
         pids.iter().filter_map(pss).sum::<f64>() * 1024.0
     }
 
-    /// A binary of ours, where the line is.
+    /// A binary of ours, where it belongs.
     fn command(&self, name: &str) -> Command {
-        let binary = crate::binary(name);
-        match &self.namespace {
-            None => Command::new(binary),
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary);
-                command
-            }
+        let namespace = if name == "picket" {
+            &self.namespace
+        } else {
+            &self.far
+        };
+        program(namespace.as_deref(), crate::binary(name).as_os_str())
+    }
+
+    fn agent_command(&self) -> Command {
+        let Some((first, rest)) = self.through.split_first() else {
+            return self.command("picket");
+        };
+        let mut command = program(self.namespace.as_deref(), OsStr::new(first));
+        command.args(rest).arg(crate::binary("picket"));
+        command
+    }
+}
+
+fn program(namespace: Option<&str>, program: &OsStr) -> Command {
+    match namespace {
+        None => Command::new(program),
+        Some(namespace) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(program);
+            command
         }
     }
 }

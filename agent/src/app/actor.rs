@@ -7,25 +7,25 @@ use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    Block, BlockIp, Guard, HostFacts, Ledger, LedgerError, Login, Responder, Response, Simulated, UndoError,
+    Block, BlockIp, Guard, HostFacts, HostWatch, Ledger, LedgerError, Login, Responder, Response, Session,
+    Simulated, UndoError,
 };
-use crate::send::Identity;
+use crate::send::{Identity, Reached};
 use picket_common::action::{Decision, Network};
 use picket_common::finding::Finding;
 use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The name of the ledger among the sources.
 pub(super) const LEDGER: &str = "ledger";
 /// How often it is looked whether somebody flushed the firewall, while blocks are in force.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often the host's own addresses, gateways and resolvers are read again.
-const FACTS: Duration = Duration::from_secs(30);
 
 /// What the thread is asked.
 pub(super) enum Ask {
@@ -49,13 +49,32 @@ pub(super) enum Ask {
     },
 }
 
+/// How the agent acts, in a sentence. It can change: what was missing may have come.
+#[derive(Clone, Default)]
+pub(super) struct Acting(Arc<Mutex<&'static str>>);
+
+impl Acting {
+    pub(super) fn get(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, how: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
+    }
+}
+
 pub(super) struct Actor {
     response: Response,
     protect: Vec<Network>,
-    collector: Option<Network>,
+    /// The address that the identity names, if it names one.
+    collector: Option<IpAddr>,
+    reached: Arc<Reached>,
+    /// Those of `reached` that are protected.
+    known: Vec<IpAddr>,
     judged: Sender<Kept>,
     history: Sender<Note>,
-    facts: Instant,
+    acting: Acting,
+    host: HostWatch,
 }
 
 impl Actor {
@@ -65,6 +84,7 @@ impl Actor {
         spooled: Option<&Cursor>,
         judged: Sender<Kept>,
         history: Sender<Note>,
+        reached: Arc<Reached>,
     ) -> Result<Self, LedgerError> {
         let spooled = match spooled {
             Some(Cursor::Number { number }) => *number,
@@ -77,7 +97,7 @@ impl Actor {
         let responder: Box<dyn Responder> = match settings.respond.mode {
             Mode::Monitor => Box::new(Simulated),
             Mode::Enforce => {
-                let (block_ip, error) = BlockIp::open();
+                let (block_ip, error) = BlockIp::open(&settings.respond);
                 if let Some(error) = error {
                     tracing::error!("nothing can be blocked: {error}");
                 }
@@ -87,24 +107,33 @@ impl Actor {
         tracing::info!("{}", responder.describe());
         let collector = Identity::read(&settings.identity())
             .ok()
-            .and_then(|identity| identity.collector_address())
-            .map(Network::single);
-        let guard = Guard::new(HostFacts::default(), &settings.respond.protect);
+            .and_then(|identity| identity.collector_address());
+        let mut guard = Guard::new(HostFacts::default(), &settings.respond.protect);
+        guard.meet(&Session::gather());
         let mut actor = Self {
             response: Response::new(&settings.respond, guard, ledger, responder, |_| now()),
             protect: settings.respond.protect.clone(),
             collector,
+            reached,
+            known: Vec::new(),
             judged,
             history,
-            facts: Instant::now(),
+            acting: Acting::default(),
+            host: HostWatch::start(),
         };
-        actor.look_at_host();
         for (number, outcome) in actor.response.take_unspooled() {
             actor.keep(vec![outcome], number);
         }
+        // Before what the ledger holds is put back: the host may have moved meanwhile.
+        actor.look_at_host();
         let ended = actor.response.reconcile(now(), true)?;
         actor.tell(Ok(ended));
         Ok(actor)
+    }
+
+    /// How it acts, now and later.
+    pub(super) fn acting(&self) -> Acting {
+        self.acting.clone()
     }
 
     /// Acts until nobody can ask any more.
@@ -117,6 +146,7 @@ impl Actor {
             match ask {
                 Ok(ask) => self.answer(ask),
                 Err(RecvTimeoutError::Timeout) => {
+                    self.look_if_due();
                     let ended = self.response.reconcile(now(), false);
                     self.tell(ended);
                 }
@@ -139,9 +169,7 @@ impl Actor {
         match ask {
             Ask::Seen(login) => self.response.observe(&login),
             Ask::Found(finding) => {
-                if self.facts.elapsed() > FACTS {
-                    self.look_at_host();
-                }
+                self.look_if_due();
                 let outcomes = self.response.consider(&finding, now());
                 self.tell(outcomes);
             }
@@ -172,16 +200,26 @@ impl Actor {
         }
     }
 
-    fn look_at_host(&mut self) {
-        self.facts = Instant::now();
-        let guard = self.response.guard();
-        guard.refresh(HostFacts::gather(), &self.protect);
-        if let Some(collector) = self.collector {
-            guard.protect(collector, "it is the collector");
+    /// Looks at the host right before an act when anything changed: an address that it has since a moment ago is its own.
+    fn look_if_due(&mut self) {
+        if self.host.is_due() || self.reached.addresses() != self.known {
+            self.look_at_host();
         }
     }
 
+    fn look_at_host(&mut self) {
+        let guard = self.response.guard();
+        guard.refresh(self.host.look(), &self.protect);
+        self.known = self.reached.addresses();
+        for address in self.collector.iter().chain(&self.known) {
+            guard.protect(Network::single(*address), "it is the collector");
+        }
+        let lifted = self.response.lift_protected(now());
+        self.tell(lifted);
+    }
+
     fn tell(&self, outcomes: Result<Vec<Outcome>, LedgerError>) {
+        self.acting.set(self.response.describe());
         match outcomes {
             Ok(outcomes) => {
                 let number = self.response.number();

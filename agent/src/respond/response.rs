@@ -1,7 +1,8 @@
 //! The stage itself: findings in, outcomes out.
 
-use super::guard::{Guard, Login};
+use super::guard::Guard;
 use super::ledger::{Ledger, LedgerError};
+use super::login::Login;
 use super::policy::Policy;
 use super::{Responder, left};
 use crate::config::Respond;
@@ -100,6 +101,11 @@ impl Response {
         Some(block)
     }
 
+    /// How it acts.
+    pub fn describe(&self) -> &'static str {
+        self.responder.describe()
+    }
+
     /// The guard, which learns.
     pub fn guard(&mut self) -> &mut Guard {
         &mut self.guard
@@ -120,9 +126,18 @@ impl Response {
         else {
             return Ok(Vec::new());
         };
-        let network = self.policy.network(address, now);
+        let mut network = self.policy.network(address, now);
         if self.covers(&network) {
             return Ok(Vec::new());
+        }
+        let mut refused = self.spares(&network, finding);
+        if refused.is_some() && !network.is_single() {
+            // What protects somebody else in its network does not protect the address itself.
+            network = Network::single(address);
+            if self.covers(&network) {
+                return Ok(Vec::new());
+            }
+            refused = self.spares(&network, finding);
         }
         let action = Action {
             id: RecordId::derived(
@@ -135,10 +150,6 @@ impl Response {
             reason: finding.summary.clone(),
             finding: Some(finding.id),
         };
-        let refused = self
-            .guard
-            .refuses(&network, Some(finding))
-            .or_else(|| self.spares(&network));
         self.act(action, refused, now)
     }
 
@@ -162,8 +173,11 @@ impl Response {
         self.act(action, refused, now)
     }
 
-    /// Why a network is left alone although a finding wants it blocked: an operator has just let it in.
-    fn spares(&self, network: &Network) -> Option<String> {
+    /// Why a network is left alone although a finding wants it blocked: the guard says so, or an operator has just let it in.
+    fn spares(&self, network: &Network, finding: &Finding) -> Option<String> {
+        if let Some(because) = self.guard.refuses(network, Some(finding)) {
+            return Some(because);
+        }
         let (spared, until) = self.spared.iter().find(|(spared, _)| spared.overlaps(network))?;
         Some(format!(
             "{network} is not blocked: an operator let {spared} in again; findings count from {until} on, `picket blocks add` at once"
@@ -213,17 +227,51 @@ impl Response {
         Ok(outcomes)
     }
 
-    /// Ends the blocks that a wider one makes needless, and the one that a new one takes the place of.
-    fn replaced_by(&mut self, network: &Network, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+    /// The networks in force that lie inside another.
+    fn inside(&self, network: &Network) -> Vec<Network> {
         // Networks sort by their first address, so those inside lie together, from its own first address on.
         let first = Network::single(network.address());
-        let inside: Vec<Network> = self
-            .live
+        self.live
             .range(Network::widest(network.address())..)
             .map(|(other, _)| *other)
             .take_while(|other| network.contains(other.address()) || other.address() <= first.address())
             .filter(|other| network.contains(other.address()))
-            .collect();
+            .collect()
+    }
+
+    /// Lets in what is protected by now although it was blocked before: the host moved, or the collector did.
+    pub fn lift_protected(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let mut found = Vec::new();
+        for (protected, reason) in self.guard.protected() {
+            let around =
+                (0..=protected.prefix()).filter_map(|prefix| Network::new(protected.address(), prefix));
+            let around = around.filter(|network| self.live.contains_key(network));
+            let all = around
+                .chain(self.inside(protected))
+                .map(|network| (network, reason.clone()));
+            found.extend(all);
+        }
+        let mut outcomes = Vec::new();
+        for (network, reason) in found {
+            if let Some(mut block) = self.release(&network) {
+                let before = block.action.clone();
+                block.action.reason = format!("{}; lifted, as {reason}", before.reason);
+                match self.responder.undo(&before) {
+                    Ok(()) => outcomes.extend(self.note(block.action, Decision::Undone, now)?),
+                    Err(error) => {
+                        tracing::error!("{network} is blocked although {reason}: {error}");
+                        block.action = before;
+                        self.hold(network, block);
+                    }
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Ends the blocks that a wider one makes needless, and the one that a new one takes the place of.
+    fn replaced_by(&mut self, network: &Network, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let inside = self.inside(network);
         let mut outcomes = Vec::new();
         for other in inside {
             if let Some(block) = self.release(&other) {
