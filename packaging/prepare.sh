@@ -21,6 +21,8 @@ need debootstrap debootstrap
 need systemd-nspawn systemd-container
 need faketime faketime
 need mkfs.ext4 e2fsprogs
+need ipset ipset
+need iptables-legacy iptables
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo

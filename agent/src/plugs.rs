@@ -26,7 +26,8 @@ pub fn sensors(
     sensors
 }
 
-fn follows_journal(auth: &Auth, cursors: &BTreeMap<Arc<str>, Cursor>) -> bool {
+/// Whether the journal is followed, by what the settings say and where reading went on before.
+pub fn follows_journal(auth: &Auth, cursors: &BTreeMap<Arc<str>, Cursor>) -> bool {
     match auth.journal {
         Journal::Yes => true,
         Journal::No => false,

@@ -107,8 +107,13 @@ impl Network {
         }
     }
 
-    /// The network of `prefix` bits around `address`, with the host bits cleared. `None` when the prefix is too long.
+    /// The network of `prefix` bits around `address`, with the host bits cleared; unmapped when all of it is IPv4 in IPv6.
+    /// `None` when the prefix is too long.
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
+        let (address, prefix) = match (address.to_canonical(), prefix) {
+            (v4 @ IpAddr::V4(_), 96..=128) if address.is_ipv6() => (v4, prefix - 96),
+            _ => (address, prefix),
+        };
         let address = match address {
             IpAddr::V4(v4) if prefix <= 32 => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
@@ -215,6 +220,9 @@ mod tests {
             Network::single("::ffff:198.51.100.9".parse().unwrap()).to_string(),
             "198.51.100.9"
         );
+        let mapped: Network = "::ffff:198.51.100.9/120".parse().unwrap();
+        assert_eq!(mapped.to_string(), "198.51.100.0/24");
+        assert!(mapped.overlaps(&"198.51.100.7".parse().unwrap()));
         for bad in ["", "1.2.3", "1.2.3.4/33", "::/129", "1.2.3.4/", "a/8"] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }

@@ -107,7 +107,9 @@ fn latency(namespace: &str) {
     let mut line = Line::on(Some(namespace), None, SETTINGS);
     line.start_agent();
     let name = "line written → address in the nftables set, 1,000 lines/s of noise";
-    row(name, probe(&line, 10));
+    let (found, blocked) = probe(&line, 10);
+    row("line written → finding, 1,000 lines/s of noise", found);
+    row(name, blocked);
     let start = Instant::now();
     let log = OpenOptions::new()
         .append(true)
@@ -136,11 +138,17 @@ fn latency(namespace: &str) {
         "blocks a second, ledger synced before each",
         f64::from(LIVE) / start.elapsed().as_secs_f64()
     );
-    row("the same with 100,000 live blocks", probe(&line, 20));
+    let (found, blocked) = probe(&line, 20);
+    row("line written → finding, with 100,000 live blocks", found);
+    row(
+        "line written → address in the set, with 100,000 live blocks",
+        blocked,
+    );
 }
 
-/// Attacks from `PROBES` addresses under `net`, one after the other, and says how long after its last line each was blocked.
-fn probe(line: &Line, net: u32) -> Vec<Duration> {
+/// Attacks from `PROBES` addresses under `net`, one after the other, and says how long after its last line each was found
+/// and blocked.
+fn probe(line: &Line, net: u32) -> (Vec<Duration>, Vec<Duration>) {
     let ended = AtomicBool::new(false);
     std::thread::scope(|threads| {
         threads.spawn(|| {
@@ -167,29 +175,33 @@ fn probe(line: &Line, net: u32) -> Vec<Duration> {
         ended.store(true, Ordering::Relaxed);
     });
     let mut written = std::collections::BTreeMap::new();
-    let mut took = Vec::new();
+    let (mut found, mut blocked) = (Vec::new(), Vec::new());
     for text in line.collect(&["findings", "--json"]).lines() {
         let value: Value = serde_json::from_str(text).expect("JSON");
         let time =
             |value: &Value| -> jiff::Timestamp { value.as_str().expect("a time").parse().expect("a time") };
         if value["record"] == "finding" {
-            written.insert(value["body"]["id"].to_string(), time(&value["body"]["time"]));
+            let times = (time(&value["body"]["time"]), time(&value["body"]["detected"]));
+            written.insert(value["body"]["id"].to_string(), times);
         } else if value["body"]["decision"] == "applied"
             && value["body"]["action"]["target"]["target"]
                 .as_str()
                 .is_some_and(|target| target.starts_with(&format!("{net}.")))
-            && let Some(written) = written.get(&value["body"]["action"]["finding"].to_string())
+            && let Some((written, detected)) = written.get(&value["body"]["action"]["finding"].to_string())
         {
-            let span = time(&value["body"]["time"]).duration_since(*written);
-            took.push(Duration::try_from(span).unwrap_or_default());
+            let since = |later: jiff::Timestamp| {
+                Duration::try_from(later.duration_since(*written)).unwrap_or_default()
+            };
+            found.push(since(*detected));
+            blocked.push(since(time(&value["body"]["time"])));
         }
     }
     assert!(
-        took.len() >= PROBES as usize / 2,
+        blocked.len() >= PROBES as usize / 2,
         "only {} of the probes were blocked",
-        took.len()
+        blocked.len()
     );
-    took
+    (found, blocked)
 }
 
 fn row(name: &str, mut times: Vec<Duration>) {

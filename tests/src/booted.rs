@@ -85,10 +85,7 @@ impl Booted {
 
     /// The way in, for whoever lasts no longer than the host.
     pub(crate) fn inside(&self) -> Inside {
-        Inside {
-            leader: self.leader,
-            attacker: self.network.attacker_namespace().to_owned(),
-        }
+        Inside { leader: self.leader }
     }
 
     /// What a program on the host prints; it must succeed.
@@ -151,7 +148,7 @@ impl Booted {
         let boot = Command::new("setsid")
             .args(["unshare", "--mount", "sh"])
             .arg(script)
-            .args([self.network.name(), self.network.host()])
+            .args([self.network.name(), self.network.host.as_str()])
             .args([root, &self.folder, &crate::binary("picket"), &rules])
             .env("NOTIFY_SOCKET", &socket)
             .stdin(Stdio::null())
@@ -202,7 +199,6 @@ impl Drop for Booted {
 /// The way into a host.
 pub(crate) struct Inside {
     leader: u32,
-    attacker: String,
 }
 
 impl Inside {
@@ -214,11 +210,6 @@ impl Inside {
             .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
             .args(["--root", "--wdns=/", program]);
         command
-    }
-
-    /// The network namespace beside it.
-    pub(crate) fn attacker(&self) -> &str {
-        &self.attacker
     }
 }
 

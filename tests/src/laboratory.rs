@@ -4,7 +4,7 @@
 //! with the value.
 
 use crate::follow;
-use crate::network::{ACCOUNT, ATTACKER, HOST, Network, lacks, run};
+use crate::network::{ACCOUNT, ATTACKER, HOST, Network, Session, lacks, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -87,7 +87,7 @@ impl Laboratory {
 
     /// The network namespace of the host.
     pub fn host(&self) -> &str {
-        self.network.host()
+        &self.network.host
     }
 
     /// One login over SSH from the attacker's address, with one password.
@@ -103,6 +103,13 @@ impl Laboratory {
     /// The same from another address.
     pub fn login_from(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
         self.network.login(source, host, user, password)
+    }
+
+    /// Somebody who has logged in from an address and stays.
+    pub fn stay(&self, source: &str, host: &str) -> Session {
+        let mut session = self.network.session(source, host, ACCOUNT.0, ACCOUNT.1);
+        assert_eq!(session.say("echo I am in"), "I am in\n");
+        session
     }
 
     /// Waits until `count` lines of the log hold `text`, and gives them.

@@ -23,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Line {
     folder: tempfile::TempDir,
     place: Place,
+    /// The collector's network namespace.
+    far: Option<String>,
+    /// A program that runs the agent.
+    through: Vec<String>,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
@@ -54,16 +58,32 @@ impl Line {
 
     /// The same with a collector that finds something.
     pub fn with_collector(finds: Surroundings, settings: &str) -> Self {
-        Self::around(Place::Here, None, finds, settings)
+        Self::around(None, (None, "127.0.0.1"), None, finds, settings)
     }
 
     /// The same in a network namespace, watching a log that is there already.
     pub fn on(namespace: Option<&str>, log: Option<&Path>, settings: &str) -> Self {
-        let place = namespace.map_or(Place::Here, |name| Place::Namespace(name.to_owned()));
-        Self::around(place, log, Surroundings::default(), settings)
+        Self::between(namespace, (namespace, "127.0.0.1"), log, settings)
     }
 
-    fn around(place: Place, log: Option<&Path>, finds: Surroundings, settings: &str) -> Self {
+    /// The same with the collector in a network namespace of its own, at an address that it has there.
+    pub fn between(
+        namespace: Option<&str>,
+        far: (Option<&str>, &str),
+        log: Option<&Path>,
+        settings: &str,
+    ) -> Self {
+        Self::around(namespace, far, log, Surroundings::default(), settings)
+    }
+
+    fn around(
+        namespace: Option<&str>,
+        far: (Option<&str>, &str),
+        log: Option<&Path>,
+        finds: Surroundings,
+        settings: &str,
+    ) -> Self {
+        let place = namespace.map_or(Place::Here, |name| Place::Namespace(name.to_owned()));
         let folder = tempfile::Builder::new().prefix("picket-line-").tempdir();
         let folder = folder.expect("a folder");
         let log = log.map_or_else(|| folder.path().join("auth.log"), Path::to_owned);
@@ -72,7 +92,7 @@ impl Line {
             "files = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n",
             log.display()
         );
-        Self::at(place, folder, (&auth, &rules, settings), finds)
+        Self::at(place, far, folder, (&auth, &rules, settings), finds)
     }
 
     /// The same with the agent on a booted host; `auth` is the section that says what it watches.
@@ -80,29 +100,25 @@ impl Line {
         let folder = tempfile::tempdir_in(host.shared()).expect("a folder");
         let rules = Path::new("/usr/share/picket/rules");
         let config = (auth, rules, settings);
-        Self::at(
-            Place::Booted(host.inside()),
-            folder,
-            config,
-            Surroundings::default(),
-        )
+        let far = (Some(host.network().attacker.as_str()), NEIGHBOUR[0]);
+        let place = Place::Booted(host.inside());
+        Self::at(place, far, folder, config, Surroundings::default())
     }
 
     fn at(
         place: Place,
+        (far, address): (Option<&str>, &str),
         folder: tempfile::TempDir,
         (auth, rules, settings): (&str, &Path, &str),
         collector_finds: Surroundings,
     ) -> Self {
-        let address = match place {
-            Place::Booted(_) => format!("{}:0", NEIGHBOUR[0]),
-            _ => "127.0.0.1:0".to_owned(),
-        };
         let mut line = Self {
             folder,
             place,
+            far: far.map(str::to_owned),
+            through: Vec::new(),
             collector: None,
-            address,
+            address: format!("{address}:0"),
             agent: None,
             pid: 0,
             printed: None,
@@ -166,9 +182,10 @@ impl Line {
 
     /// Starts the collector, where it was before if it ran before.
     pub fn start_collector(&mut self) {
+        let (own, _) = self.address.rsplit_once(':').expect("an address and a port");
         let mut child = self
             .server("picket-collector", &self.collector_finds)
-            .args(["serve", "--listen", &self.address, "--name", NEIGHBOUR[0]])
+            .args(["serve", "--listen", &self.address, "--name", own])
             .arg("--data")
             .arg(self.path("collector"))
             .stdout(Stdio::piped())
@@ -177,6 +194,11 @@ impl Line {
         let said = first_line(&mut child);
         self.address = said.rsplit(' ').next().expect("an address").trim().to_owned();
         self.collector = Some(child);
+    }
+
+    /// Runs the agent through another program from now on, which takes it as its last arguments.
+    pub fn run_through(&mut self, program: &[&str]) {
+        self.through = program.iter().map(|&word| word.to_owned()).collect();
     }
 
     /// Starts the agent and waits until it is ready.
@@ -406,17 +428,23 @@ impl Line {
 
     /// A binary of ours that stays, in what it finds.
     fn server(&self, name: &str, finds: &Surroundings) -> Command {
-        let mut command = if finds.script.is_empty() {
-            self.command(name)
+        let script = format!("{}\nexec \"$0\" \"$@\"", finds.script);
+        let through: Vec<&str> = if !finds.script.is_empty() {
+            vec!["unshare", "--mount", "sh", "-euc", &script]
+        } else if name == "picket" {
+            self.through.iter().map(String::as_str).collect()
         } else {
-            let mut command = self.program(name, "unshare".as_ref());
-            command
-                .args(["--mount", "sh", "-euc"])
-                .arg(format!("{}\nexec \"$0\" \"$@\"", finds.script))
-                .arg(crate::binary(name))
-                .env("FOLDER", self.folder.path());
-            command
+            Vec::new()
         };
+        let mut command = match through.split_first() {
+            None => self.command(name),
+            Some((first, rest)) => {
+                let mut command = self.program(name, first.as_ref());
+                command.args(rest).arg(crate::binary(name));
+                command
+            }
+        };
+        command.env("FOLDER", self.folder.path());
         command.envs(finds.environment.iter().cloned());
         command
     }
@@ -424,10 +452,13 @@ impl Line {
     /// A program where the binary `name` runs.
     fn program(&self, name: &str, program: &OsStr) -> Command {
         let namespace = match &self.place {
-            Place::Here => return Command::new(program),
             Place::Booted(host) if name == "picket" => return host.command(name),
-            Place::Booted(host) => host.attacker(),
-            Place::Namespace(name) => name,
+            Place::Namespace(namespace) if name == "picket" => Some(namespace),
+            Place::Here if name == "picket" => None,
+            _ => self.far.as_ref(),
+        };
+        let Some(namespace) = namespace else {
+            return Command::new(program);
         };
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]).arg(program);

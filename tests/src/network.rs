@@ -2,8 +2,13 @@
 //!
 //! The addresses are those that RFC 5737 and RFC 3849 keep for documentation.
 
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,8 +24,10 @@ pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
 /// See the module.
 pub struct Network {
     name: String,
-    host: String,
-    attacker: String,
+    /// The namespace of the host.
+    pub host: String,
+    /// The namespace of attacker and neighbour.
+    pub attacker: String,
 }
 
 impl Network {
@@ -67,14 +74,34 @@ impl Network {
         &self.name
     }
 
-    /// The namespace of the host.
-    pub fn host(&self) -> &str {
-        &self.host
+    /// Does something on a thread in a namespace. Sockets that it makes stay there.
+    pub fn within<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let namespace = File::open(format!("/run/netns/{namespace}")).expect("a namespace");
+                setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may");
+                work()
+            });
+            inside.join().expect("it works")
+        })
     }
 
-    /// The namespace of the attacker.
-    pub fn attacker_namespace(&self) -> &str {
-        &self.attacker
+    /// A connection from one of the attacker's or neighbour's addresses; one that is only begun when nobody answers yet.
+    pub fn connect(&self, source: &str, to: SocketAddr) -> TcpStream {
+        Self::within(&self.attacker, || {
+            let source = SocketAddr::new(source.parse().expect("an address"), 0);
+            let family = if to.is_ipv4() {
+                AddressFamily::Inet
+            } else {
+                AddressFamily::Inet6
+            };
+            let stream = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK, None).expect("a socket");
+            bind(stream.as_raw_fd(), &SockaddrStorage::from(source)).expect("an own address");
+            match connect(stream.as_raw_fd(), &SockaddrStorage::from(to)) {
+                Ok(()) | Err(nix::errno::Errno::EINPROGRESS) => TcpStream::from(stream),
+                Err(error) => panic!("{source} to {to}: {}", io::Error::from(error)),
+            }
+        })
     }
 
     /// A program at the attacker's.
@@ -192,7 +219,7 @@ fn ip(arguments: &str) {
 }
 
 /// Runs a command that must succeed.
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

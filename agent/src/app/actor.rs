@@ -7,17 +7,19 @@ use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    Block, BlockIp, Guard, HostFacts, Ledger, LedgerError, Login, Responder, Response, Simulated, UndoError,
+    Block, BlockIp, Guard, HostFacts, HostWatch, Ledger, LedgerError, Login, Responder, Response, Session,
+    Simulated, UndoError,
 };
-use crate::send::Identity;
+use crate::send::{Identity, Reached};
 use picket_common::action::{Decision, Network};
 use picket_common::finding::Finding;
 use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The name of the ledger among the sources.
@@ -26,8 +28,6 @@ pub(super) const LEDGER: &str = "ledger";
 const LOOK: Duration = Duration::from_secs(5);
 /// A clock that differs by more than this from what it should say was set, and not only trimmed.
 const SET: Duration = Duration::from_secs(1);
-/// How often the host's own addresses, gateways and resolvers are read again.
-const FACTS: Duration = Duration::from_secs(30);
 
 /// What the thread is asked.
 pub(super) enum Ask {
@@ -51,17 +51,36 @@ pub(super) enum Ask {
     },
 }
 
+/// How the agent acts, in a sentence. It can change: what was missing may have come.
+#[derive(Clone, Default)]
+pub(super) struct Acting(Arc<Mutex<&'static str>>);
+
+impl Acting {
+    pub(super) fn get(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, how: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
+    }
+}
+
 pub(super) struct Actor {
     response: Response,
     protect: Vec<Network>,
-    collector: Option<Network>,
+    /// The address that the identity names, if it names one.
+    collector: Option<IpAddr>,
+    reached: Arc<Reached>,
+    /// Those of `reached` that are protected.
+    known: Vec<IpAddr>,
     judged: Sender<Kept>,
     history: Sender<Note>,
-    facts: Instant,
     /// When it was last looked whether anybody else has changed the firewall.
     looked: Instant,
     /// One moment by both clocks: the one that nobody can set, and the wall's.
     clock: (Instant, Timestamp),
+    acting: Acting,
+    host: HostWatch,
 }
 
 impl Actor {
@@ -71,6 +90,7 @@ impl Actor {
         spooled: Option<&Cursor>,
         judged: Sender<Kept>,
         history: Sender<Note>,
+        reached: Arc<Reached>,
     ) -> Result<Self, LedgerError> {
         let spooled = match spooled {
             Some(Cursor::Number { number }) => *number,
@@ -83,7 +103,7 @@ impl Actor {
         let responder: Box<dyn Responder> = match settings.respond.mode {
             Mode::Monitor => Box::new(Simulated),
             Mode::Enforce => {
-                let (block_ip, error) = BlockIp::open();
+                let (block_ip, error) = BlockIp::open(&settings.respond);
                 if let Some(error) = error {
                     tracing::error!("nothing can be blocked: {error}");
                 }
@@ -93,26 +113,35 @@ impl Actor {
         tracing::info!("{}", responder.describe());
         let collector = Identity::read(&settings.identity())
             .ok()
-            .and_then(|identity| identity.collector_address())
-            .map(Network::single);
-        let guard = Guard::new(HostFacts::default(), &settings.respond.protect);
+            .and_then(|identity| identity.collector_address());
+        let mut guard = Guard::new(HostFacts::default(), &settings.respond.protect);
+        guard.meet(&Session::gather());
         let mut actor = Self {
             response: Response::new(&settings.respond, guard, ledger, responder, |_| now()),
             protect: settings.respond.protect.clone(),
             collector,
+            reached,
+            known: Vec::new(),
             judged,
             history,
-            facts: Instant::now(),
             looked: Instant::now(),
             clock: (Instant::now(), now()),
+            acting: Acting::default(),
+            host: HostWatch::start(),
         };
-        actor.look_at_host();
         for (number, outcome) in actor.response.take_unspooled() {
             actor.keep(vec![outcome], number);
         }
+        // Before what the ledger holds is put back: the host may have moved meanwhile.
+        actor.look_at_host();
         let ended = actor.response.reconcile(now(), true)?;
         actor.tell(Ok(ended));
         Ok(actor)
+    }
+
+    /// How it acts, now and later.
+    pub(super) fn acting(&self) -> Acting {
+        self.acting.clone()
     }
 
     /// Acts until nobody can ask any more.
@@ -123,6 +152,7 @@ impl Actor {
             // However much is asked, what is over ends, and the firewall is looked at.
             if patience == Some(Duration::ZERO) {
                 self.looked = Instant::now();
+                self.look_if_due();
                 let ended = self.response.reconcile(now, false);
                 self.tell(ended);
                 patience = self.patience(now);
@@ -165,9 +195,7 @@ impl Actor {
         match ask {
             Ask::Seen(login) => self.response.observe(&login),
             Ask::Found(finding) => {
-                if self.facts.elapsed() > FACTS {
-                    self.look_at_host();
-                }
+                self.look_if_due();
                 let outcomes = self.response.consider(&finding, now());
                 self.tell(outcomes);
             }
@@ -198,16 +226,26 @@ impl Actor {
         }
     }
 
-    fn look_at_host(&mut self) {
-        self.facts = Instant::now();
-        let guard = self.response.guard();
-        guard.refresh(HostFacts::gather(), &self.protect);
-        if let Some(collector) = self.collector {
-            guard.protect(collector, "it is the collector");
+    /// Looks at the host right before an act when anything changed: an address that it has since a moment ago is its own.
+    fn look_if_due(&mut self) {
+        if self.host.is_due() || self.reached.addresses() != self.known {
+            self.look_at_host();
         }
     }
 
+    fn look_at_host(&mut self) {
+        let guard = self.response.guard();
+        guard.refresh(self.host.look(), &self.protect);
+        self.known = self.reached.addresses();
+        for address in self.collector.iter().chain(&self.known) {
+            guard.protect(Network::single(*address), "it is the collector");
+        }
+        let lifted = self.response.lift_protected(now());
+        self.tell(lifted);
+    }
+
     fn tell(&self, outcomes: Result<Vec<Outcome>, LedgerError>) {
+        self.acting.set(self.response.describe());
         match outcomes {
             Ok(outcomes) => {
                 let number = self.response.number();

@@ -2,7 +2,7 @@
 //!
 //! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
 
-use super::actor::Ask;
+use super::actor::{Acting, Ask};
 use super::historian::{Note, Recall, Told};
 use super::rules::{InForce, Rules};
 use super::spawn;
@@ -99,16 +99,22 @@ pub enum Reply {
 pub struct Report {
     /// Its version.
     pub version: String,
+    /// Its process.
+    pub pid: u32,
     /// Since when it runs.
     pub started: Timestamp,
     /// `monitor` or `enforce`.
     pub mode: String,
+    /// How it acts.
+    pub acting: String,
     /// What it watches.
     pub watching: Vec<String>,
     /// Findings, actions and losses that the collector does not have yet.
     pub findings: Pending,
     /// Events that the collector does not have yet.
     pub events: Pending,
+    /// Records that were lost since it started, each loss told to the collector as a gap.
+    pub lost: u64,
     /// When the collector last acknowledged something.
     pub acknowledged: Option<Timestamp>,
     /// What keeps records from the collector now.
@@ -124,6 +130,7 @@ pub(super) struct Status {
     watching: Vec<String>,
     spool: Arc<Mutex<Spool>>,
     rules: Arc<Rules>,
+    acting: Acting,
     courier: Mutex<Courier>,
 }
 
@@ -139,6 +146,7 @@ impl Status {
         spool: Arc<Mutex<Spool>>,
         rules: Arc<Rules>,
         watching: Vec<String>,
+        acting: Acting,
     ) -> Self {
         Self {
             started: now(),
@@ -146,6 +154,7 @@ impl Status {
             watching,
             spool,
             rules,
+            acting,
             courier: Mutex::default(),
         }
     }
@@ -159,7 +168,7 @@ impl Status {
                 courier.trouble = None;
             }
             Up::Trouble { reason } => courier.trouble = Some(reason.clone()),
-            Up::Refused { .. } | Up::Renewed { .. } => {}
+            Up::Refused { .. } | Up::Reached { .. } | Up::Renewed { .. } => {}
         }
     }
 
@@ -172,14 +181,17 @@ impl Status {
         let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
             started: self.started,
             mode: match self.mode {
                 Mode::Monitor => "monitor".to_owned(),
                 Mode::Enforce => "enforce".to_owned(),
             },
+            acting: self.acting.get().to_owned(),
             watching: self.watching.clone(),
             findings: spool.pending(Lane::Findings),
             events: spool.pending(Lane::Events),
+            lost: spool.lost(),
             acknowledged: courier.acknowledged,
             trouble: courier.trouble,
             rules: self.rules.in_force(),

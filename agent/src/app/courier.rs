@@ -3,7 +3,7 @@
 use super::control::Status;
 use super::{AppError, spawn};
 use crate::config::Settings;
-use crate::send::{Progress, Supervisor, Up, Watch};
+use crate::send::{Progress, Reached, Supervisor, Up, Watch};
 use crate::spool::Spool;
 use nix::unistd::{Gid, User, chown, geteuid};
 use picket_common::record::Lane;
@@ -55,6 +55,7 @@ pub(super) fn start(
     watch: Arc<Watch>,
     spool: Arc<Mutex<Spool>>,
     status: Arc<Status>,
+    reached: Arc<Reached>,
 ) -> Result<JoinHandle<()>, AppError> {
     let supervisor = Supervisor {
         spool: settings.spool.directory.clone(),
@@ -69,11 +70,11 @@ pub(super) fn start(
                 events: spool.pending(Lane::Events).acknowledged,
             }
         };
-        supervisor.run(&watch, progress, |up| heard(&spool, &status, up));
+        supervisor.run(&watch, progress, |up| heard(&spool, &status, &reached, up));
     })
 }
 
-fn heard(spool: &Mutex<Spool>, status: &Status, up: Up) {
+fn heard(spool: &Mutex<Spool>, status: &Status, reached: &Reached, up: Up) {
     status.heard(&up);
     match up {
         Up::Acknowledged { lane, sequence } => {
@@ -87,6 +88,7 @@ fn heard(spool: &Mutex<Spool>, status: &Status, up: Up) {
                 lane.as_str()
             );
         }
+        Up::Reached { address } => reached.note(address),
         Up::Trouble { reason } => tracing::warn!("{reason}"),
         Up::Renewed { .. } => tracing::info!("the certificate was renewed"),
     }

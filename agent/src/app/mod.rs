@@ -18,7 +18,7 @@ use crate::observation::{Cursor, Observation};
 use crate::plugs;
 use crate::queue::{Sender, queue};
 use crate::respond::LedgerError;
-use crate::send::Watch;
+use crate::send::{Reached, Watch};
 use crate::sense::{Notice, Sensor};
 use crate::spool::{Spool, SpoolError};
 use crate::sys::Stop;
@@ -105,8 +105,17 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     drop((observed, notice));
     let (ask, asked) = queue("asked", ASKED);
     let (note, noted) = queue("history", NOTED);
-    let mut actor = Actor::start(settings, cursors.get(actor::LEDGER), judged.clone(), note.clone())?;
-    let status = Status::new(settings, Arc::clone(&spool), Arc::clone(&rules), watched);
+    let reached = Arc::new(Reached::open(settings.reached()));
+    let spooled = cursors.get(actor::LEDGER);
+    let mut actor = Actor::start(
+        settings,
+        spooled,
+        judged.clone(),
+        note.clone(),
+        Arc::clone(&reached),
+    )?;
+    let acting = actor.acting();
+    let status = Status::new(settings, Arc::clone(&spool), Arc::clone(&rules), watched, acting);
     let status = Arc::new(status);
     let control = Control {
         ask: ask.clone(),
@@ -137,7 +146,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         };
         spawn("keeper", move || keeper.keep(&to_keep))?
     });
-    let courier = courier::start(settings, user, Arc::clone(&watch), spool, status)?;
+    let courier = courier::start(settings, user, Arc::clone(&watch), spool, status, reached)?;
 
     // Whoever started it may wait for this line; nobody has to.
     drop(writeln!(io::stdout(), "picket is ready"));

@@ -4,6 +4,7 @@ mod auth_log;
 mod blocks;
 mod check;
 mod courier;
+mod doctor;
 mod enroll;
 mod explain;
 mod findings;
@@ -31,6 +32,8 @@ pub enum Command {
     /// Carry the spool to the collector; started by `picket run`.
     #[command(hide = true)]
     Courier(courier::Courier),
+    /// Look at everything that Picket needs here, and say what to do about it.
+    Doctor(doctor::Doctor),
     /// Make this host known to a collector.
     Enroll(enroll::Enroll),
     /// Explain a rule, a finding or an action.
@@ -58,6 +61,7 @@ impl Command {
             Self::Blocks(blocks) => blocks.run(),
             Self::Check(check) => check.run(),
             Self::Courier(courier) => courier.run(),
+            Self::Doctor(doctor) => doctor.run(),
             Self::Enroll(enroll) => enroll.run(),
             Self::Explain(explain) => explain.run(),
             Self::Findings(findings) => findings.run(),
@@ -94,6 +98,8 @@ enum Failure {
     Config(usize),
     #[error("mistakes in the configuration, the rules and the exceptions: {0}")]
     Check(usize),
+    #[error("{0} of the checks failed")]
+    Sick(usize),
     #[error("the agent cannot be reached at {path}: {error}; does `picket run` run?")]
     Unreachable { path: String, error: io::Error },
     #[error("{0}")]

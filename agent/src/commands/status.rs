@@ -29,6 +29,7 @@ impl Status {
             "picket {} in {} mode since {}",
             report.version, report.mode, report.started
         )?;
+        writeln!(output, "acting     {}", Plain(&report.acting))?;
         for watched in &report.watching {
             writeln!(output, "watching   {}", Plain(watched))?;
         }
@@ -65,6 +66,9 @@ impl Status {
             .acknowledged
             .map_or("nothing yet".to_owned(), |time| time.to_string());
         writeln!(output, "collector  last acknowledged: {last}")?;
+        if report.lost > 0 {
+            writeln!(output, "lost       {} records since it started", report.lost)?;
+        }
         if let Some(trouble) = &report.trouble {
             writeln!(output, "trouble    {}", Plain(trouble))?;
         }

@@ -1,14 +1,15 @@
 //! Settings: what an operator writes in TOML, read with every mistake named at once.
 //!
 //! `document` walks the text and remembers where everything stood, `settings` says which keys there are and what they
-//! mean, `load` finds the files and puts them together.
+//! mean, `values` how they are written, `load` finds the files and puts them together.
 
 mod document;
 mod load;
 mod settings;
+mod values;
 
 pub use document::Problem;
 pub(crate) use document::{Document, Placed, Section};
 pub use load::{Loaded, load};
 pub(crate) use load::{drop_ins, read};
-pub use settings::{Agent, Auth, Detect, Journal, Mode, Respond, Send, Settings, Spool, Start};
+pub use settings::{Agent, Auth, Detect, FirewallKind, Journal, Mode, Respond, Send, Settings, Spool, Start};

@@ -1,6 +1,7 @@
 //! Which settings there are, what each means, and its default.
 
 use super::document::{Document, Section};
+use super::values::{ABSOLUTE, SPAN, path, quota, size, span};
 use picket_common::action::Network;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub struct Detect {
 pub struct Respond {
     /// Whether anything is done at all.
     pub mode: Mode,
+    /// What drops packets.
+    pub firewall: FirewallKind,
     /// Networks that are never blocked.
     pub protect: Vec<Network>,
     /// How long a first block holds.
@@ -102,6 +105,17 @@ pub enum Mode {
     Monitor,
     /// Actions are done.
     Enforce,
+}
+
+/// What drops packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirewallKind {
+    /// nftables, or iptables where that is missing.
+    Auto,
+    /// nftables, or nothing.
+    Nftables,
+    /// ipset and iptables, or nothing.
+    Iptables,
 }
 
 /// What is kept until the collector has it.
@@ -159,6 +173,7 @@ impl Default for Respond {
     fn default() -> Self {
         Self {
             mode: Mode::Monitor,
+            firewall: FirewallKind::Auto,
             protect: Vec::new(),
             block: Duration::from_secs(600),
             longest_block: Duration::from_secs(7 * 86_400),
@@ -239,6 +254,18 @@ impl Settings {
             _ => Err(String::new()),
         });
         set(&mut self.respond.mode, mode);
+        let firewall = section.text(
+            document,
+            "firewall",
+            r#""auto", "nftables" or "iptables""#,
+            |text| match text {
+                "auto" => Ok(FirewallKind::Auto),
+                "nftables" => Ok(FirewallKind::Nftables),
+                "iptables" => Ok(FirewallKind::Iptables),
+                _ => Err(String::new()),
+            },
+        );
+        set(&mut self.respond.firewall, firewall);
         let network = |text: &str| {
             text.parse()
                 .map_err(|error: picket_common::action::NetworkError| error.to_string())
@@ -299,6 +326,11 @@ impl Settings {
         self.agent.state.join("identity.json")
     }
 
+    /// The file of the addresses at which the collector was reached.
+    pub fn reached(&self) -> PathBuf {
+        self.agent.state.join("reached.json")
+    }
+
     /// The file of what was done.
     pub fn ledger(&self) -> PathBuf {
         self.agent.state.join("ledger.ndjson")
@@ -315,73 +347,8 @@ impl Settings {
     }
 }
 
-const ABSOLUTE: &str = "a path from the root, such as \"/var/log/auth.log\"";
-const SPAN: &str = r#"a time such as "10m", "2h" or "7d", from one second to 365 days"#;
-
 fn set<T>(setting: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *setting = value;
     }
-}
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() && !text.contains('\0') {
-        Ok(path)
-    } else {
-        Err(String::new())
-    }
-}
-
-fn size(number: u64) -> Option<usize> {
-    usize::try_from(number).ok()
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    let (number, unit) = quantity(text)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(format!("'{}' is no unit", unit.escape_debug())),
-    };
-    let seconds = number
-        .checked_mul(seconds)
-        .filter(|seconds| (1..=365 * 86_400).contains(seconds));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "out of bounds".to_owned())
-}
-
-fn quota(text: &str) -> Result<u64, String> {
-    let (number, unit) = quantity(text)?;
-    let bytes = match unit {
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => {
-            return Err(format!(
-                "'{}' is no unit; use KiB, MiB or GiB",
-                unit.escape_debug()
-            ));
-        }
-    };
-    number
-        .checked_mul(bytes)
-        .filter(|bytes| *bytes >= 1 << 20)
-        .ok_or_else(|| "out of bounds".to_owned())
-}
-
-fn quantity(text: &str) -> Result<(u64, &str), String> {
-    let end = text
-        .find(|byte: char| !byte.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    Ok((
-        number
-            .parse()
-            .map_err(|_| "a number must come first".to_owned())?,
-        unit.trim_start(),
-    ))
 }

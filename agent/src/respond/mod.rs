@@ -1,18 +1,29 @@
 //! Acting: what a finding asks for, decided by policy, held by the guard, written down, done, and taken back.
 
 mod block_ip;
+mod facts;
+mod firewall;
 mod guard;
+mod held;
 mod ledger;
+mod login;
 mod policy;
 mod response;
+mod sessions;
 mod simulated;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
 pub use block_ip::BlockIp;
-pub use guard::{Guard, HostFacts, Login};
+pub use facts::{HostFacts, HostWatch};
+pub use firewall::FirewallError;
+pub use guard::Guard;
+pub use held::Block;
 pub use ledger::{Ledger, LedgerError};
-pub use response::{Block, Response, UndoError};
+pub use login::Login;
+pub use response::{Response, UndoError};
+pub use sessions::Session;
 pub use simulated::Simulated;
 
 use picket_common::action::{Action, ActionKind, Decision, Network};
@@ -48,7 +59,7 @@ pub trait Responder: Send {
 pub enum RespondError {
     /// The firewall.
     #[error(transparent)]
-    Firewall(#[from] crate::sys::nft::NftError),
+    Firewall(#[from] FirewallError),
 }
 
 /// What is left of a span that ends at `until`; at least a moment, so that nothing is asked for without an end.

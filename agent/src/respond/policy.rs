@@ -40,7 +40,7 @@ impl Policy {
         let IpAddr::V6(_) = single.address() else {
             return single;
         };
-        let Some(wide) = Network::new(single.address(), 64) else {
+        let Some(wide) = Network::new(single.address(), 64).filter(|wide| !is_translated(wide)) else {
             return single;
         };
         let Some(lately) = self.neighbours.get_mut(&wide) else {
@@ -76,5 +76,18 @@ impl Policy {
             lately.retain(|(address, time)| now.since(*time) <= NEIGHBOURS && *address != network.address());
             lately.push((network.address(), now));
         }
+    }
+}
+
+/// Whether a /64 stands for hosts that have nothing to do with one another: all of IPv4 behind a translator (NAT64, RFC 6052
+/// and RFC 8215), or everybody at one Teredo server.
+fn is_translated(wide: &Network) -> bool {
+    let IpAddr::V6(v6) = wide.address() else {
+        return false;
+    };
+    match v6.segments() {
+        [0x64, 0xff9b, 0..=1, ..] | [0x2001, 0, ..] => true,
+        // IPv4 mapped into IPv6, as no packet should carry it.
+        segments => segments.starts_with(&[0, 0, 0, 0]),
     }
 }

@@ -1,7 +1,9 @@
 //! The stage itself: findings in, outcomes out.
 
-use super::guard::{Guard, Login};
+use super::guard::Guard;
+use super::held::{Block, Held, shifted};
 use super::ledger::{Ledger, LedgerError};
+use super::login::Login;
 use super::policy::Policy;
 use super::{Responder, left};
 use crate::config::Respond;
@@ -10,19 +12,8 @@ use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// A block that holds, or would hold in enforce mode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
-    /// What was decided.
-    #[serde(flatten)]
-    pub action: Action,
-    /// Until when; `None` is until undone.
-    pub until: Option<Timestamp>,
-}
 
 /// There is nothing to take back, or it could not be.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +33,7 @@ pub struct Response {
     guard: Guard,
     ledger: Ledger,
     responder: Box<dyn Responder>,
-    live: BTreeMap<Network, Block>,
-    /// When each ends, the first to end first.
-    deadlines: BTreeSet<(Timestamp, Network)>,
+    held: Held,
     /// The time after an act that was begun at some time: an outcome's time is when the act was done.
     done_at: fn(Timestamp) -> Timestamp,
     /// What an operator let in again, and until when that word holds against findings.
@@ -75,29 +64,19 @@ impl Response {
             guard,
             ledger,
             responder,
-            live: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            held: Held::default(),
             done_at,
             spared: BTreeMap::new(),
         };
         for (network, block) in held {
-            response.hold(network, block);
+            response.held.hold(network, block);
         }
         response
     }
 
-    fn hold(&mut self, network: Network, block: Block) {
-        self.release(&network);
-        self.deadlines.extend(block.until.map(|until| (until, network)));
-        self.live.insert(network, block);
-    }
-
-    fn release(&mut self, network: &Network) -> Option<Block> {
-        let block = self.live.remove(network)?;
-        if let Some(until) = block.until {
-            self.deadlines.remove(&(until, *network));
-        }
-        Some(block)
+    /// How it acts.
+    pub fn describe(&self) -> &'static str {
+        self.responder.describe()
     }
 
     /// The guard, which learns.
@@ -120,9 +99,18 @@ impl Response {
         else {
             return Ok(Vec::new());
         };
-        let network = self.policy.network(address, now);
+        let mut network = self.policy.network(address, now);
         if self.covers(&network) {
             return Ok(Vec::new());
+        }
+        let mut refused = self.spares(&network, finding);
+        if refused.is_some() && !network.is_single() {
+            // What protects somebody else in its network does not protect the address itself.
+            network = Network::single(address);
+            if self.covers(&network) {
+                return Ok(Vec::new());
+            }
+            refused = self.spares(&network, finding);
         }
         let action = Action {
             id: RecordId::derived(
@@ -135,10 +123,6 @@ impl Response {
             reason: finding.summary.clone(),
             finding: Some(finding.id),
         };
-        let refused = self
-            .guard
-            .refuses(&network, Some(finding))
-            .or_else(|| self.spares(&network));
         self.act(action, refused, now)
     }
 
@@ -162,8 +146,11 @@ impl Response {
         self.act(action, refused, now)
     }
 
-    /// Why a network is left alone although a finding wants it blocked: an operator has just let it in.
-    fn spares(&self, network: &Network) -> Option<String> {
+    /// Why a network is left alone although a finding wants it blocked: the guard says so, or an operator has just let it in.
+    fn spares(&self, network: &Network, finding: &Finding) -> Option<String> {
+        if let Some(because) = self.guard.refuses(network, Some(finding)) {
+            return Some(because);
+        }
         let (spared, until) = self.spared.iter().find(|(spared, _)| spared.overlaps(network))?;
         Some(format!(
             "{network} is not blocked: an operator let {spared} in again; findings count from {until} on, `picket blocks add` at once"
@@ -172,9 +159,9 @@ impl Response {
 
     fn covers(&self, network: &Network) -> bool {
         let covered_by = |prefix| {
-            Network::new(network.address(), prefix).is_some_and(|wide| self.live.contains_key(&wide))
+            Network::new(network.address(), prefix).is_some_and(|wide| self.held.live().contains_key(&wide))
         };
-        self.live.contains_key(network) || (network.address().is_ipv6() && covered_by(64))
+        self.held.live().contains_key(network) || (network.address().is_ipv6() && covered_by(64))
     }
 
     fn act(
@@ -186,7 +173,7 @@ impl Response {
         let Target::BlockIp(network) = action.target;
         let max = self.settings.max_blocks;
         let refused = refused.or_else(|| {
-            (self.live.len() >= max)
+            (self.held.live().len() >= max)
                 .then(|| format!("{max} blocks are in force already (respond.max_blocks)"))
         });
         if let Some(because) = refused {
@@ -208,25 +195,60 @@ impl Response {
             action: action.clone(),
             until,
         };
-        self.hold(network, block);
+        self.held.hold(network, block);
         outcomes.extend(self.note(action, decision, now)?);
+        Ok(outcomes)
+    }
+
+    /// The networks in force that lie inside another.
+    fn inside(&self, network: &Network) -> Vec<Network> {
+        // Networks sort by their first address, so those inside lie together, from its own first address on.
+        let first = Network::single(network.address());
+        self.held
+            .live()
+            .range(Network::widest(network.address())..)
+            .map(|(other, _)| *other)
+            .take_while(|other| network.contains(other.address()) || other.address() <= first.address())
+            .filter(|other| network.contains(other.address()))
+            .collect()
+    }
+
+    /// Lets in what is protected by now although it was blocked before: the host moved, or the collector did.
+    pub fn lift_protected(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
+        let mut found = Vec::new();
+        for (protected, reason) in self.guard.protected() {
+            let around =
+                (0..=protected.prefix()).filter_map(|prefix| Network::new(protected.address(), prefix));
+            let around = around.filter(|network| self.held.live().contains_key(network));
+            let all = around
+                .chain(self.inside(protected))
+                .map(|network| (network, reason.clone()));
+            found.extend(all);
+        }
+        let mut outcomes = Vec::new();
+        for (network, reason) in found {
+            if let Some(mut block) = self.held.release(&network) {
+                let before = block.action.clone();
+                block.action.reason = format!("{}; lifted, as {reason}", before.reason);
+                match self.responder.undo(&before) {
+                    Ok(()) => outcomes.extend(self.note(block.action, Decision::Undone, now)?),
+                    Err(error) => {
+                        tracing::error!("{network} is blocked although {reason}: {error}");
+                        block.action = before;
+                        self.held.hold(network, block);
+                    }
+                }
+            }
+        }
         Ok(outcomes)
     }
 
     /// Ends the blocks that a wider one makes needless, and the one that a new one takes the place of.
     fn replaced_by(&mut self, network: &Network, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        // Networks sort by their first address, so those inside lie together, from its own first address on.
-        let first = Network::single(network.address());
-        let inside: Vec<Network> = self
-            .live
-            .range(Network::widest(network.address())..)
-            .map(|(other, _)| *other)
-            .take_while(|other| network.contains(other.address()) || other.address() <= first.address())
-            .filter(|other| network.contains(other.address()))
-            .collect();
+        let inside = self.inside(network);
         let mut outcomes = Vec::new();
         for other in inside {
-            if let Some(block) = self.release(&other) {
+            if let Some(block) = self.held.release(&other) {
                 if other != *network
                     && let Err(error) = self.responder.undo(&block.action)
                 {
@@ -242,11 +264,12 @@ impl Response {
     pub fn undo(&mut self, name: &str, now: Timestamp) -> Result<Vec<Outcome>, UndoError> {
         let wanted = name.parse::<Network>().ok();
         let found = self
-            .live
+            .held
+            .live()
             .iter()
             .find(|(network, block)| wanted == Some(**network) || block.action.id.to_string() == name)
             .map(|(network, _)| *network);
-        let Some(block) = found.and_then(|network| self.release(&network)) else {
+        let Some(block) = found.and_then(|network| self.held.release(&network)) else {
             return Err(UndoError::Unknown(name.chars().take(64).collect()));
         };
         match self.responder.undo(&block.action) {
@@ -260,7 +283,7 @@ impl Response {
                 let because = format!("it could not be taken back: {error}");
                 let Target::BlockIp(network) = block.action.target;
                 let action = block.action.clone();
-                self.hold(network, block);
+                self.held.hold(network, block);
                 Ok(vec![outcome(action, Decision::Failed { because }, now)])
             }
         }
@@ -268,25 +291,19 @@ impl Response {
 
     /// What is in force.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.live.values()
+        self.held.live().values()
     }
 
     /// When the next block ends.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(until, _)| *until)
+        self.held.next_deadline()
     }
 
     /// Ends what is over. The firewall has let go by itself.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let over: Vec<Network> = self
-            .deadlines
-            .iter()
-            .take_while(|(until, _)| *until <= now)
-            .map(|(_, network)| *network)
-            .collect();
         let mut outcomes = Vec::new();
-        for network in over {
-            if let Some(block) = self.release(&network) {
+        for network in self.held.over(now) {
+            if let Some(block) = self.held.release(&network) {
                 outcomes.extend(self.note(block.action, Decision::Expired, now)?);
             }
         }
@@ -295,42 +312,24 @@ impl Response {
 
     /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
     pub fn clock_was_set(&mut self, micros: i64) {
-        let moved = |time: Timestamp| Timestamp::from_micros(time.as_micros().saturating_add(micros));
         for until in self.spared.values_mut() {
-            *until = moved(*until);
+            *until = shifted(*until, micros);
         }
-        self.deadlines.clear();
-        for (network, block) in &mut self.live {
-            block.until = block.until.map(moved);
-            self.deadlines.extend(block.until.map(|until| (until, *network)));
-        }
-    }
-
-    /// A block that seems to have begun later than now was written down before the clock was set back.
-    fn begin_by(&mut self, now: Timestamp) {
-        let late = |block: &&Block| match (block.until, block.action.ttl) {
-            (Some(until), Some(ttl)) => until > now.plus(ttl),
-            _ => false,
-        };
-        let late: Vec<Block> = self.live.values().filter(late).cloned().collect();
-        for mut block in late {
-            let Target::BlockIp(network) = block.action.target;
-            block.until = block.action.ttl.map(|ttl| now.plus(ttl));
-            self.hold(network, block);
-        }
+        self.held.shift(micros);
     }
 
     /// Makes the host what the ledger says; gives what ended meanwhile. With `always` false only if somebody else may have
     /// changed it.
     pub fn reconcile(&mut self, now: Timestamp, always: bool) -> Result<Vec<Outcome>, LedgerError> {
         if always {
-            self.begin_by(now);
+            self.held.begin_by(now);
         }
         let outcomes = self.expire(now)?;
         let disturbed = always || self.responder.is_disturbed().unwrap_or(true);
         if disturbed {
             let wanted: Vec<_> = self
-                .live
+                .held
+                .live()
                 .iter()
                 .map(|(network, block)| (*network, left(block.until, now)))
                 .collect();

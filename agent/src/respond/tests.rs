@@ -196,6 +196,151 @@ fn what_an_operator_let_in_is_left_alone_for_as_long_as_it_would_have_been_block
     assert_eq!(later[0].decision, Decision::Simulated);
 }
 
+fn guarded(networks: &[(&str, &str)]) -> Response {
+    let facts = HostFacts {
+        networks: networks
+            .iter()
+            .map(|(network, reason)| (network.parse().unwrap(), (*reason).to_owned()))
+            .collect(),
+        live: false,
+    };
+    let guard = Guard::new(facts, &[]);
+    let settings = Respond::default();
+    Response::new(
+        &settings,
+        guard,
+        Ledger::in_memory(),
+        Box::new(Simulated),
+        |now| now,
+    )
+}
+
+fn targets(outcomes: &[Outcome]) -> Vec<String> {
+    outcomes
+        .iter()
+        .map(|outcome| outcome.action.target.to_string())
+        .collect()
+}
+
+#[test]
+fn a_gateway_or_an_administrator_in_an_attackers_network_protects_nobody_but_themselves() {
+    let mut response = guarded(&[("2001:db8::1", "it is this host's gateway")]);
+    response.observe(&Login::of(&login("2001:db8:1::1", Result_::Success, 1)).unwrap());
+    for network in ["2001:db8::", "2001:db8:1::"] {
+        for number in 2..6 {
+            let address = format!("{network}{number}");
+            let outcomes = response.consider(&finding(&address, number), NOW).unwrap();
+            assert_eq!(decisions(&outcomes)[0].1, Decision::Simulated, "{outcomes:?}");
+            assert_eq!(targets(&outcomes), [address]);
+        }
+    }
+    assert_eq!(response.blocks().count(), 8);
+}
+
+#[test]
+fn addresses_that_a_translator_makes_are_never_blocked_as_one_network() {
+    let mut response = simulated(&Respond::default());
+    for (network, number) in [("64:ff9b::c633:64", 1), ("64:ff9b:1::", 2), ("2001:0:1:2::", 3)] {
+        for last in 10..20 {
+            let address = format!("{network}{last}");
+            let outcomes = response.consider(&finding(&address, number), NOW).unwrap();
+            assert_eq!(targets(&outcomes), [address]);
+        }
+    }
+}
+
+#[test]
+fn an_ipv4_address_in_ipv6_is_the_ipv4_address() {
+    let mut response = guarded(&[("198.51.100.1", "it is this host's gateway")]);
+    let outcomes = response
+        .consider(&finding("::ffff:198.51.100.1", 1), NOW)
+        .unwrap();
+    assert!(matches!(outcomes[0].decision, Decision::Refused { .. }));
+    let wide = "::ffff:198.51.100.0/120".parse().unwrap();
+    let outcomes = response.block(wide, None, "by hand", NOW).unwrap();
+    assert!(
+        matches!(&outcomes[0].decision, Decision::Refused { because } if because.contains("198.51.100.0/24"))
+    );
+}
+
+#[test]
+fn ten_thousand_addresses_that_fail_do_not_make_it_forget_who_logged_in() {
+    let mut response = guarded(&[]);
+    response.observe(&Login::of(&login("198.51.100.50", Result_::Success, 1)).unwrap());
+    for number in 0..20_000_u32 {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string();
+        response.observe(&Login::of(&login(&address, Result_::Failure, 2 + u64::from(number))).unwrap());
+    }
+    let outcomes = response.consider(&finding("198.51.100.50", 1), NOW).unwrap();
+    assert!(matches!(outcomes[0].decision, Decision::Refused { .. }));
+}
+
+#[test]
+fn who_was_logged_in_before_the_agent_looked_is_spared_unless_failures_came_before() {
+    let mut response = guarded(&[]);
+    let session = |address: &str| Session {
+        address: address.parse().unwrap(),
+        since: NOW,
+    };
+    response
+        .guard()
+        .meet(&[session("198.51.100.50"), session("198.51.100.51")]);
+    for number in 0..4 {
+        response.observe(&Login::of(&login("198.51.100.51", Result_::Failure, number)).unwrap());
+    }
+    let outcomes = response.consider(&finding("198.51.100.50", 1), NOW).unwrap();
+    assert!(
+        matches!(&outcomes[0].decision, Decision::Refused { because } if because.contains("may be an administrator"))
+    );
+    let outcomes = response.consider(&finding("198.51.100.51", 2), NOW).unwrap();
+    assert_eq!(outcomes[0].decision, Decision::Simulated);
+}
+
+#[test]
+fn a_block_around_what_is_protected_by_now_is_lifted_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::default();
+    let mut response = open(&folder.path().join("ledger"), &fake, 0);
+    let network = |text: &str| text.parse::<Network>().unwrap();
+    for (address, number) in [("198.51.100.9", 1), ("203.0.113.77", 2), ("203.0.113.78", 3)] {
+        response.consider(&finding(address, number), NOW).unwrap();
+    }
+    response
+        .block(network("192.0.2.0/25"), None, "by hand", NOW)
+        .unwrap();
+    response
+        .guard()
+        .protect(network("192.0.2.5"), "it is the collector");
+    response
+        .guard()
+        .protect(network("203.0.113.76/31"), "it is this host's gateway");
+    let lifted = response.lift_protected(NOW).unwrap();
+    let mut said: Vec<(String, String)> = lifted
+        .iter()
+        .map(|outcome| {
+            assert_eq!(outcome.decision, Decision::Undone);
+            (outcome.action.target.to_string(), outcome.action.reason.clone())
+        })
+        .collect();
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            ("192.0.2.0/25", "by hand; lifted, as it is the collector"),
+            (
+                "203.0.113.77",
+                "many failed logins; lifted, as it is this host's gateway"
+            ),
+        ]
+        .map(|(target, reason)| (target.to_owned(), reason.to_owned()))
+    );
+    assert_eq!(
+        fake.0.lock().unwrap().0,
+        [network("198.51.100.9"), network("203.0.113.78")]
+    );
+    assert_eq!(response.lift_protected(NOW).unwrap(), []);
+}
+
 /// A responder that remembers what holds, and can be told to fail.
 #[derive(Default, Clone)]
 struct Fake(std::sync::Arc<std::sync::Mutex<(Vec<Network>, bool)>>);
@@ -213,7 +358,7 @@ impl Responder for Fake {
     fn apply(&mut self, action: &Action) -> Result<(), RespondError> {
         let mut inner = self.0.lock().unwrap();
         if inner.1 {
-            return Err(crate::sys::nft::NftError::Forbidden.into());
+            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
         }
         let picket_common::action::Target::BlockIp(network) = action.target;
         inner.0.push(network);
@@ -302,7 +447,7 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
         String::from_utf8(output.stdout).unwrap()
     };
     let folder = tempfile::tempdir().unwrap();
-    let (firewall, error) = BlockIp::open();
+    let (firewall, error) = BlockIp::open(&Respond::default());
     assert!(error.is_none(), "{error:?}");
     let (ledger, _) = Ledger::open(&folder.path().join("ledger"), 0).unwrap();
     let guard = Guard::new(HostFacts::default(), &[]);

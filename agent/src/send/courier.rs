@@ -10,20 +10,18 @@ use super::identity::Identity;
 use super::protocol::{Down, Progress, Up};
 use crate::spool::{Reader, SpoolError};
 use picket_common::record::Lane;
+use picket_common::time::Timestamp;
 use picket_common::wire::{RECORDS_PATH, Receipt};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, watch};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// How many compressed bytes go out at once: enough to keep a link busy, little enough to hold twice.
 const CHUNK: usize = 512 << 10;
@@ -139,7 +137,7 @@ async fn carry(mut load: Load<'_>, spool: &Path) -> Result<Infallible, CourierEr
                 connection = None;
                 let mut reason = error.to_string();
                 // A collector that does not know the certificate any more just hangs up.
-                if has_expired(&load.identity.borrow().certificate, SystemTime::now()) {
+                if has_expired(&load.identity.borrow(), jiff::Timestamp::now().into()) {
                     reason.push_str("; this host's certificate has expired: enrol this host again");
                 }
                 load.say(Up::Trouble { reason }).await;
@@ -168,6 +166,8 @@ impl Load<'_> {
         }
         let config = dial::mutual(&self.identity.borrow_and_update())?;
         let open = connection.insert(Connection::open(&self.endpoint, config).await?);
+        let address = open.peer();
+        self.say(Up::Reached { address }).await;
         open.post(path, Some("zstd"), payload).await
     }
 
@@ -219,7 +219,7 @@ async fn stay_valid(
 ) -> Result<Infallible, CourierError> {
     loop {
         let present = identity.borrow().clone();
-        if two_thirds_over(&present.certificate, SystemTime::now()) {
+        if two_thirds_over(&present, jiff::Timestamp::now().into()) {
             let renewed = async {
                 let mut connection = Connection::open(endpoint, dial::mutual(&present)?).await?;
                 enroll::renew(&mut connection, &present).await
@@ -240,28 +240,14 @@ async fn stay_valid(
 }
 
 /// Whether two thirds of a certificate's life are over; one that cannot be read is as good as over.
-fn two_thirds_over(certificate: &str, now: SystemTime) -> bool {
-    age(certificate, now).is_none_or(|(age, life)| age >= life / 3 * 2)
+fn two_thirds_over(identity: &Identity, now: Timestamp) -> bool {
+    identity
+        .validity()
+        .is_none_or(|(from, to)| now.since(from) >= to.since(from) / 3 * 2)
 }
 
-fn has_expired(certificate: &str, now: SystemTime) -> bool {
-    age(certificate, now).is_some_and(|(age, life)| age > life)
-}
-
-/// How old a certificate is and how old it may become, in seconds.
-fn age(certificate: &str, now: SystemTime) -> Option<(i64, i64)> {
-    let now = now
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .unwrap_or(i64::MAX);
-    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
-    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
-    let (from, to) = (
-        parsed.validity().not_before.timestamp(),
-        parsed.validity().not_after.timestamp(),
-    );
-    Some((now.saturating_sub(from), to.saturating_sub(from)))
+fn has_expired(identity: &Identity, now: Timestamp) -> bool {
+    identity.validity().is_some_and(|(_, to)| now > to)
 }
 
 #[cfg(test)]
@@ -274,14 +260,21 @@ mod tests {
         let mut wanted = rcgen::CertificateParams::new(Vec::new()).unwrap();
         wanted.not_before = rcgen::date_time_ymd(2026, 1, 1);
         wanted.not_after = rcgen::date_time_ymd(2026, 1, 31);
-        let certificate = wanted.self_signed(&key).unwrap().pem();
-        let day = |day: u64| UNIX_EPOCH + Duration::from_secs(1_767_225_600 + day * 86_400);
-        assert!(!two_thirds_over(&certificate, day(0)));
-        assert!(!two_thirds_over(&certificate, day(19)));
-        assert!(two_thirds_over(&certificate, day(20)));
-        assert!(two_thirds_over(&certificate, day(400)));
-        assert!(two_thirds_over("nonsense", day(0)));
-        assert!(!has_expired(&certificate, day(29)));
-        assert!(has_expired(&certificate, day(31)));
+        let mut identity = Identity {
+            collector: String::new(),
+            agent: String::new(),
+            authority: String::new(),
+            certificate: wanted.self_signed(&key).unwrap().pem(),
+            key: String::new(),
+        };
+        let day = |day: i64| Timestamp::from_micros((1_767_225_600 + day * 86_400) * 1_000_000);
+        assert!(!two_thirds_over(&identity, day(0)));
+        assert!(!two_thirds_over(&identity, day(19)));
+        assert!(two_thirds_over(&identity, day(20)));
+        assert!(two_thirds_over(&identity, day(400)));
+        assert!(!has_expired(&identity, day(29)));
+        assert!(has_expired(&identity, day(31)));
+        identity.certificate = "nonsense".to_owned();
+        assert!(two_thirds_over(&identity, day(0)));
     }
 }

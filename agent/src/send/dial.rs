@@ -10,6 +10,7 @@ use picket_common::wire::{Refusal, VERSION, VERSION_HEADER};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -126,6 +127,7 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 /// A connection that is open.
 pub(super) struct Connection {
     endpoint: Endpoint,
+    peer: IpAddr,
     requests: SendRequest<Full<Bytes>>,
 }
 
@@ -145,6 +147,7 @@ impl Connection {
             .await
             .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
+        let peer = stream.peer_addr().map_err(failed)?.ip();
         let stream = TlsConnector::from(config)
             .connect(name, stream)
             .await
@@ -154,8 +157,14 @@ impl Connection {
         tokio::spawn(connection);
         Ok(Self {
             endpoint: endpoint.clone(),
+            peer,
             requests,
         })
+    }
+
+    /// The address that whoever proved to be the collector has.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// One request and its answer, read as JSON.

@@ -1,11 +1,15 @@
 //! Who this host is to its collector: a key that never leaves it, a certificate, and the authority it trusts.
 
+use picket_common::time::Timestamp;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// All that it takes to speak to the collector.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,6 +60,18 @@ impl Identity {
     pub fn collector_address(&self) -> Option<IpAddr> {
         let host = self.collector.strip_prefix("https://")?.rsplit_once(':')?.0;
         host.trim_matches(['[', ']']).parse().ok()
+    }
+
+    /// From when and until when its certificate is valid; `None` when that cannot be read.
+    pub fn validity(&self) -> Option<(Timestamp, Timestamp)> {
+        let der = CertificateDer::from_pem_slice(self.certificate.as_bytes()).ok()?;
+        let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+        let validity = parsed.validity();
+        let time = |seconds: i64| Timestamp::from_micros(seconds.saturating_mul(1_000_000));
+        Some((
+            time(validity.not_before.timestamp()),
+            time(validity.not_after.timestamp()),
+        ))
     }
 
     /// Writes it to `file` for the owner alone, and so that a crash leaves the old one or the new one.

@@ -10,6 +10,7 @@ mod dial;
 mod enroll;
 mod identity;
 mod protocol;
+mod reached;
 mod supervise;
 
 pub use courier::{CourierError, courier};
@@ -17,4 +18,5 @@ pub use dial::{DialError, Endpoint};
 pub use enroll::{EnrollError, Token, TokenError, enroll};
 pub use identity::{Identity, IdentityError};
 pub use protocol::{Progress, Up};
+pub use reached::Reached;
 pub use supervise::{Supervisor, Watch};

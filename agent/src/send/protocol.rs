@@ -3,6 +3,7 @@
 use super::identity::Identity;
 use picket_common::record::Lane;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// How far the collector has acknowledged each lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +43,11 @@ pub enum Up {
         count: u64,
         /// Why, of the first of them.
         reason: String,
+    },
+    /// The collector proved at this address that it is the collector.
+    Reached {
+        /// Where.
+        address: IpAddr,
     },
     /// A batch could not be delivered; it is tried again.
     Trouble {

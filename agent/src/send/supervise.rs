@@ -3,6 +3,7 @@
 use super::backoff::Backoff;
 use super::identity::Identity;
 use super::protocol::{Down, Progress, Up};
+use crate::sys::ended_within;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::Shutdown;
@@ -201,17 +202,8 @@ const UNENROLLED: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 fn wait_or_kill(child: &mut Child) -> io::Result<std::process::ExitStatus> {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    use std::os::fd::AsFd as _;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // Before Linux 5.3 there is none; then the child is trusted to end.
-    if let Some(Ok(pidfd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        let patience = PollTimeout::try_from(LAST_WORDS).unwrap_or(PollTimeout::ZERO);
-        if poll(&mut fds, patience).is_ok_and(|ready| ready == 0) {
-            child.kill()?;
-        }
+    if !ended_within(child, LAST_WORDS) {
+        child.kill()?;
     }
     child.wait()
 }

@@ -44,6 +44,7 @@ pub struct Spool {
     findings: Segments,
     batch: u64,
     cursors: BTreeMap<Arc<str>, Cursor>,
+    lost: u64,
     encoder: Encoder,
     _lock: Flock<File>,
 }
@@ -98,6 +99,7 @@ impl Spool {
             findings: start(directory, Lane::Findings, findings)?,
             batch,
             cursors,
+            lost: 0,
             encoder,
             _lock: lock,
         };
@@ -182,6 +184,11 @@ impl Spool {
         let mark = self.events.mark();
         self.write(&events_frames, &findings_frames)
             .inspect_err(|_| self.events.take_back(mark))?;
+        let lost = records.iter().map(|record| match record {
+            Record::Gap(gap) => gap.lost,
+            _ => 0,
+        });
+        self.lost += lost.sum::<u64>();
         Ok(events_frames.too_long + findings_frames.too_long)
     }
 
@@ -218,6 +225,11 @@ impl Spool {
     /// The collector keeps everything of a lane up to `sequence`.
     pub fn acknowledge(&mut self, lane: Lane, sequence: u64) -> Result<(), SpoolError> {
         self.lane(lane).acknowledge(sequence)
+    }
+
+    /// How many records the gaps tell of that were kept since it was opened.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// What a lane holds.

@@ -75,11 +75,16 @@ pub struct Nft {
 impl Nft {
     /// Opens the connection and makes the table.
     pub fn open() -> Result<Self, NftError> {
-        let mut nft = Self {
-            socket: NetlinkSocket::new(),
-        };
+        let mut nft = Self::connect();
         nft.create()?;
         Ok(nft)
+    }
+
+    /// A connection alone, with which nothing is made.
+    pub fn connect() -> Self {
+        Self {
+            socket: NetlinkSocket::new(),
+        }
     }
 
     /// Makes whatever of the table is missing, and its rules anew. Elements stay.
@@ -138,8 +143,8 @@ impl Nft {
     }
 
     /// Removes the table with all that is in it.
-    pub fn remove(&mut self) -> Result<(), NftError> {
-        self.commit(|batch| {
+    pub fn remove() -> Result<(), NftError> {
+        Self::connect().commit(|batch| {
             batch
                 .request()
                 .op_deltable_do(&header())
@@ -216,6 +221,33 @@ impl Nft {
                         found.extend(address(bytes));
                     }
                 }
+            }
+        }
+        Ok(found)
+    }
+
+    /// All tables of everybody, each as `nft list tables` names it: `inet picket`.
+    pub fn tables(&mut self) -> Result<Vec<String>, NftError> {
+        // No family in particular.
+        let request = nftables::Request::new().op_gettable_dump(&Nfgenmsg::new());
+        let mut replies = self
+            .socket
+            .request(&request)
+            .map_err(|error| NftError::from(ReplyError::from(error)))?;
+        let mut found = Vec::new();
+        while let Some(reply) = replies.recv() {
+            let (header, attributes) = reply?;
+            if let Ok(name) = attributes.get_name() {
+                let family = match header.nfgen_family {
+                    1 => "inet",
+                    2 => "ip",
+                    3 => "arp",
+                    5 => "netdev",
+                    7 => "bridge",
+                    10 => "ip6",
+                    _ => "?",
+                };
+                found.push(format!("{family} {}", name.to_string_lossy()));
             }
         }
         Ok(found)
@@ -364,7 +396,13 @@ mod tests {
         firewall.create().unwrap();
         firewall.add(&all).unwrap();
         nft(&["add", "table", "inet", "foreign"]);
-        firewall.remove().unwrap();
+        nft(&["add", "table", "ip6", "other"]);
+        assert_eq!(
+            firewall.tables().unwrap(),
+            ["inet picket", "inet foreign", "ip6 other"]
+        );
+        nft(&["delete", "table", "ip6", "other"]);
+        Nft::remove().unwrap();
         assert_eq!(nft(&["list", "ruleset"]), "table inet foreign {\n}\n");
     }
 }

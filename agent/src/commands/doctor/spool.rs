@@ -1,0 +1,125 @@
+//! Whether there is room for what the collector does not have yet.
+
+use super::agent::Agent;
+use super::report::{Check, unseen};
+use crate::config::Settings;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
+use std::io;
+use std::path::Path;
+
+const NAME: &str = "spool";
+/// A spool that is this full, in percent, is about to drop what is oldest.
+const FULL: u64 = 80;
+
+pub(super) fn checks(settings: &Settings, agent: &Agent) -> Vec<Check> {
+    let folder = &settings.spool.directory;
+    let mut checks = vec![match room(folder) {
+        Ok((used, free)) => judge(folder, used, free, settings.spool.quota),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Check::degraded(
+            NAME,
+            format!("{} is not there yet", folder.display()),
+            "the agent makes it when it starts",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unseen(NAME, &error),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{}: {error}", folder.display()),
+            "the agent must be able to write there: see to the folder, its file system and its owner",
+        ),
+    }];
+    if let Some(report) = agent.report() {
+        checks.push(if report.lost == 0 {
+            Check::ok("gaps", "nothing was lost since the agent started")
+        } else {
+            Check::degraded(
+                "gaps",
+                format!("{} records were lost since the agent started", report.lost),
+                "`picket-collector findings` shows where and why; a larger spool.quota holds more while the collector is away",
+            )
+        });
+    }
+    checks
+}
+
+/// The bytes that the spool holds, and those that its file system has left for whoever may write there.
+fn room(folder: &Path) -> io::Result<(u64, u64)> {
+    let mut used = 0;
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in folder.read_dir()? {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(data) if data.is_dir() => open.push(entry.path()),
+                Ok(data) => used += data.len(),
+                // The agent frees files all the time.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?;
+    // For root `access` says nothing of how it is mounted.
+    let system = statvfs(folder)?;
+    if system.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) {
+        return Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
+    }
+    let free = system.blocks_available().saturating_mul(system.fragment_size());
+    Ok((used, free))
+}
+
+fn judge(folder: &Path, used: u64, free: u64, quota: u64) -> Check {
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
+    let percent = used.saturating_mul(100) / quota.max(1);
+    let found = format!(
+        "{}: {} of {} ({percent} %), {} free on its file system",
+        folder.display(),
+        mib(used),
+        mib(quota),
+        mib(free)
+    );
+    if free < quota.saturating_sub(used) {
+        return Check::degraded(
+            NAME,
+            format!("{found}: less than the quota may still need"),
+            "make room, or set spool.quota to what the disk can give",
+        );
+    }
+    if percent >= FULL {
+        return Check::degraded(
+            NAME,
+            format!("{found}: the oldest events are dropped soon"),
+            "see why the collector does not take them, or raise spool.quota",
+        );
+    }
+    Check::ok(NAME, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::State;
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_full_spool_and_a_full_disk_are_named() {
+        let folder = Path::new("/spool");
+        assert_eq!(judge(folder, 10, 1000, 100).state, State::Ok);
+        let full = judge(folder, 85, 1000, 100);
+        assert!(
+            full.state == State::Degraded && full.found.contains("85 %"),
+            "{full:?}"
+        );
+        let disk = judge(folder, 10, 50, 100);
+        assert!(
+            disk.state == State::Degraded && disk.found.contains("quota may still need"),
+            "{disk:?}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("events")).unwrap();
+        fs::write(folder.path().join("events/1"), [0; 100]).unwrap();
+        let (used, free) = room(folder.path()).unwrap();
+        assert!(used == 100 && free > 0, "{used} {free}");
+        assert!(room(&folder.path().join("missing")).is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! How single values are written.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) const ABSOLUTE: &str = "a path from the root, such as \"/var/log/auth.log\"";
+pub(super) const SPAN: &str = r#"a time such as "10m", "2h" or "7d", from one second to 365 days"#;
+
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() && !text.contains('\0') {
+        Ok(path)
+    } else {
+        Err(String::new())
+    }
+}
+
+pub(super) fn size(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()
+}
+
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let (number, unit) = quantity(text)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(format!("'{}' is no unit", unit.escape_debug())),
+    };
+    let seconds = number
+        .checked_mul(seconds)
+        .filter(|seconds| (1..=365 * 86_400).contains(seconds));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "out of bounds".to_owned())
+}
+
+pub(super) fn quota(text: &str) -> Result<u64, String> {
+    let (number, unit) = quantity(text)?;
+    let bytes = match unit {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => {
+            return Err(format!(
+                "'{}' is no unit; use KiB, MiB or GiB",
+                unit.escape_debug()
+            ));
+        }
+    };
+    number
+        .checked_mul(bytes)
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| "out of bounds".to_owned())
+}
+
+fn quantity(text: &str) -> Result<(u64, &str), String> {
+    let end = text
+        .find(|byte: char| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Ok((
+        number
+            .parse()
+            .map_err(|_| "a number must come first".to_owned())?,
+        unit.trim_start(),
+    ))
+}
