@@ -16,6 +16,11 @@ need rsyslogd rsyslog
 need openssl openssl
 need curl curl
 need nft nftables
+# Hosts that are really booted, clocks that can be set, disks that can be broken.
+need debootstrap debootstrap
+need systemd-nspawn systemd-container
+need faketime faketime
+need mkfs.ext4 e2fsprogs
 need ipset ipset
 need iptables-legacy iptables
 if [ ${#missing[@]} -gt 0 ]; then

@@ -1,12 +1,14 @@
 //! What the agent says of itself goes to standard error, where systemd's journal takes it.
 
+use picket_common::terminal::Plain;
+use std::io::{self, Write};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Begins to write. Without times where the journal adds its own.
 pub fn start() {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Errors)
         .with_max_level(LevelFilter::INFO)
         .with_target(false)
         .with_ansi(false);
@@ -14,5 +16,20 @@ pub fn start() {
         builder.without_time().init();
     } else {
         builder.init();
+    }
+}
+
+/// Standard error. Names of files, and what others wrote, are in what is said: nothing of it steers a terminal.
+struct Errors;
+
+impl Write for Errors {
+    fn write(&mut self, said: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(said);
+        writeln!(io::stderr(), "{}", Plain(text.trim_end_matches('\n')))?;
+        Ok(said.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }

@@ -15,24 +15,29 @@ pub fn sensors(
     notices: &Sender<Notice>,
 ) -> Vec<Box<dyn Sensor>> {
     let mut sensors: Vec<Box<dyn Sensor>> = Vec::new();
-    if !auth.files.is_empty() {
-        let files = AuthFile::new(&auth.files, auth.start, cursors, notices.clone());
-        sensors.push(Box::new(files));
-    }
-    if follows_journal(auth) {
+    // One or the other: what a host's syslog writes into its files is in its journal as well, and would count twice.
+    if follows_journal(auth, cursors) {
         let journal = AuthJournal::new(auth.start, cursors.get(JOURNAL), notices.clone());
         sensors.push(Box::new(journal));
+    } else if !auth.files.is_empty() {
+        let files = AuthFile::new(&auth.files, auth.start, cursors, notices.clone());
+        sensors.push(Box::new(files));
     }
     sensors
 }
 
-/// Whether the journal is followed.
-pub fn follows_journal(auth: &Auth) -> bool {
+/// Whether the journal is followed, by what the settings say and where reading went on before.
+pub fn follows_journal(auth: &Auth, cursors: &BTreeMap<Arc<str>, Cursor>) -> bool {
     match auth.journal {
         Journal::Yes => true,
         Journal::No => false,
-        // Where there are files, they say the same.
-        Journal::Auto => has_journal() && !auth.files.iter().any(|file| file.exists()),
+        // A host that gets its first log file stays with the journal, in which it knows its place.
+        Journal::Auto => {
+            let files = auth.files.iter().any(|file| file.exists());
+            let only_journal = cursors.contains_key(JOURNAL)
+                && !cursors.keys().any(|source| source.starts_with(AuthFile::SOURCE));
+            has_journal() && (!files || only_journal)
+        }
     }
 }
 

@@ -1,20 +1,14 @@
 //! A host with a real sshd and a real rsyslogd, and an attacker beside it, in network namespaces of their own.
 //!
 //! The host's processes see their own `/dev/log`, accounts and processes; nothing of the machine is changed, and all ends
-//! with the value. Addresses are those that RFC 5737 and RFC 3849 keep for documentation.
+//! with the value.
 
-use crate::network::{Network, run};
+use crate::follow;
+use crate::network::{ACCOUNT, ATTACKER, HOST, Network, Session, lacks, run};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
-
-pub use crate::network::{ATTACKER, HOST, NEIGHBOUR};
-
-/// The one account that can log in by password, and its password.
-pub const ACCOUNT: (&str, &str) = ("alice", "a long word for the laboratory");
 
 /// How long anything in the laboratory may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +26,7 @@ impl Laboratory {
         if !nix::unistd::geteuid().is_root() {
             return Some("needs root for network namespaces".to_owned());
         }
-        [
+        lacks(&[
             "ip",
             "unshare",
             "/usr/sbin/sshd",
@@ -42,15 +36,7 @@ impl Laboratory {
             "ssh-keygen",
             "openssl",
             "tail",
-        ]
-        .into_iter()
-        .find(|tool| {
-            Command::new("sh")
-                .args(["-c", "command -v \"$0\"", tool])
-                .output()
-                .is_ok_and(|found| !found.status.success())
-        })
-        .map(|tool| format!("needs {tool}"))
+        ])
     }
 
     /// Builds the network, starts the host, and waits until its sshd listens.
@@ -70,7 +56,7 @@ impl Laboratory {
             .args([
                 "netns",
                 "exec",
-                &lab.network.host,
+                lab.host(),
                 "unshare",
                 "--mount",
                 "--pid",
@@ -116,103 +102,25 @@ impl Laboratory {
 
     /// The same from another address.
     pub fn login_from(&self, source: &str, host: &str, user: &str, password: &str) -> Output {
-        let mut ssh = self.ssh(source, host, user, password);
-        ssh.arg("true").stdin(Stdio::null()).output().expect("ssh starts")
+        self.network.login(source, host, user, password)
     }
 
-    /// Somebody who has logged in from an address and stays until the process is told that its input has ended.
-    pub fn stay(&self, source: &str, host: &str) -> Child {
-        let mut ssh = self.ssh(source, host, ACCOUNT.0, ACCOUNT.1);
-        let mut child = ssh
-            .arg("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("ssh starts");
-        let mut input = child.stdin.as_ref().expect("a pipe");
-        input.write_all(b"I am in\n").expect("it listens");
-        let mut said = String::new();
-        let output = child.stdout.as_mut().expect("a pipe");
-        BufReader::new(output).read_line(&mut said).expect("it answers");
-        assert_eq!(said, "I am in\n");
-        child
-    }
-
-    fn ssh(&self, source: &str, host: &str, user: &str, password: &str) -> Command {
-        let mut ssh = Command::new("ip");
-        ssh.args([
-            "netns",
-            "exec",
-            &self.network.attacker,
-            "sshpass",
-            "-p",
-            password,
-            "ssh",
-            "-F",
-            "none",
-            "-b",
-            source,
-            "-l",
-            user,
-        ])
-        .args([
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "ConnectTimeout=3",
-            // Whoever is cut off in the middle gives up as well.
-            "-o",
-            "ServerAliveInterval=1",
-            "-o",
-            "ServerAliveCountMax=3",
-        ])
-        .args([
-            "-o",
-            "PreferredAuthentications=password",
-            "-o",
-            "NumberOfPasswordPrompts=1",
-            host,
-        ]);
-        ssh
+    /// Somebody who has logged in from an address and stays.
+    pub fn stay(&self, source: &str, host: &str) -> Session {
+        let mut session = self.network.session(source, host, ACCOUNT.0, ACCOUNT.1);
+        assert_eq!(session.say("echo I am in"), "I am in\n");
+        session
     }
 
     /// Waits until `count` lines of the log hold `text`, and gives them.
     pub fn wait_for(&self, text: &str, count: usize) -> Vec<String> {
-        let log = self.log(false);
-        let mut tail = Command::new("tail")
-            .args(["--lines=+1", "--follow=name", "--retry", "--quiet"])
-            .arg(&log)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("tail starts");
-        let lines = BufReader::new(tail.stdout.take().expect("a pipe"));
-        let (send, receive) = mpsc::channel();
-        std::thread::spawn(move || {
-            lines
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| send.send(line))
-        });
-        let mut found = Vec::new();
-        let mut seen = Vec::new();
-        while found.len() < count {
-            match receive.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => found.push(line),
-                Ok(line) => seen.push(line),
-                Err(_) => break,
-            }
-        }
-        end(&mut tail);
-        let errors = fs::read_to_string(self.path("errors")).unwrap_or_default();
-        assert!(
-            found.len() >= count,
-            "no {count} lines with '{text}' in:\n{}\n{found:?}\n{errors}",
-            seen.join("\n")
-        );
-        found
+        follow(&self.log(false), text, count, PATIENCE).unwrap_or_else(|seen| {
+            let errors = fs::read_to_string(self.path("errors")).unwrap_or_default();
+            panic!(
+                "no {count} lines with '{text}' in:\n{}\n{errors}",
+                seen.join("\n")
+            )
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -224,18 +132,7 @@ impl Laboratory {
         run(Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
             .arg(self.path("key")));
-        let hash = run(Command::new("openssl").args(["passwd", "-6", ACCOUNT.1]));
-        let (name, hash) = (
-            ACCOUNT.0,
-            String::from_utf8(hash.stdout).expect("a hash is ASCII"),
-        );
-        let account = |file: &str, line: String| {
-            let own = fs::read_to_string(Path::new("/etc").join(file)).expect("an account file");
-            fs::write(self.path(file), format!("{own}{line}\n")).expect("a copy");
-        };
-        account("passwd", format!("{name}:x:4242:4242::/:/bin/sh"));
-        account("group", format!("{name}:x:4242:"));
-        account("shadow", format!("{name}:{}:20000::::::", hash.trim()));
+        add_account(Path::new("/etc"), here);
         fs::write(
             self.path("rsyslog.conf"),
             format!(
@@ -283,6 +180,21 @@ impl Drop for Laboratory {
         if let Some(mut host) = self.running.take() {
             end(&mut host);
         }
+    }
+}
+
+/// Copies the files of accounts from `etc` into `folder`, with one account more.
+pub(crate) fn add_account(etc: &Path, folder: &Path) {
+    let hash = run(Command::new("openssl").args(["passwd", "-6", ACCOUNT.1]));
+    let hash = String::from_utf8(hash.stdout).expect("a hash is ASCII");
+    let name = ACCOUNT.0;
+    for (file, line) in [
+        ("passwd", format!("{name}:x:4242:4242::/:/bin/sh")),
+        ("group", format!("{name}:x:4242:")),
+        ("shadow", format!("{name}:{}:20000::::::", hash.trim())),
+    ] {
+        let own = fs::read_to_string(etc.join(file)).expect("an account file");
+        fs::write(folder.join(file), format!("{own}{line}\n")).expect("a copy");
     }
 }
 

@@ -1,13 +1,19 @@
 //! What the tests share.
 
 pub mod attack_log;
+pub mod booted;
 pub mod laboratory;
 pub mod line;
+pub mod load;
 pub mod network;
 pub mod story;
+pub mod surroundings;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// `picket` as the tests' own build made it.
 pub fn picket() -> Command {
@@ -29,4 +35,38 @@ fn binary(name: &str) -> PathBuf {
             Path::new(&own).display()
         )
     })
+}
+
+/// Waits until `count` lines of a growing file hold `text`, and gives them; else all others, when none has come for `patience`.
+fn follow(file: &Path, text: &str, count: usize, patience: Duration) -> Result<Vec<String>, Vec<String>> {
+    let mut tail = Command::new("tail")
+        .args(["--lines=+1", "--follow=name", "--retry", "--quiet"])
+        .arg(file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("tail starts");
+    let lines = BufReader::new(tail.stdout.take().expect("a pipe"));
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        lines
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| send.send(line))
+    });
+    let (mut found, mut others) = (Vec::new(), Vec::new());
+    while found.len() < count {
+        match receive.recv_timeout(patience) {
+            Ok(line) if line.contains(text) => found.push(line),
+            Ok(line) => others.push(line),
+            Err(_) => break,
+        }
+    }
+    drop(tail.kill());
+    drop(tail.wait());
+    if found.len() < count {
+        Err(others)
+    } else {
+        Ok(found)
+    }
 }

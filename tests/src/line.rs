@@ -1,5 +1,11 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
+use crate::booted::{Booted, Inside};
+use crate::follow;
+use crate::network::NEIGHBOUR;
+use crate::surroundings::Surroundings;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -7,6 +13,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long anything may take before the test gives up.
@@ -15,20 +22,43 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// See the module.
 pub struct Line {
     folder: tempfile::TempDir,
-    /// Where the agent is.
-    namespace: Option<String>,
-    /// Where the collector is.
+    place: Place,
+    /// The collector's network namespace.
     far: Option<String>,
+    /// A program that runs the agent.
     through: Vec<String>,
     collector: Option<Child>,
     address: String,
     agent: Option<Child>,
+    /// The agent's process: what was started to get to its place may be its parent.
+    pid: i32,
+    /// Copies what the agent prints into the file `agent.out`.
+    printed: Option<JoinHandle<()>>,
+    /// What the agent's next start finds.
+    pub agent_finds: Surroundings,
+    /// What the collector's next start finds.
+    pub collector_finds: Surroundings,
+}
+
+/// Where the agent runs.
+enum Place {
+    /// Here.
+    Here,
+    /// In a network namespace, as the collector does.
+    Namespace(String),
+    /// On a booted host, which outlives the line; the collector is beside it.
+    Booted(Inside),
 }
 
 impl Line {
     /// Starts a collector and makes a host known to it; the agent is not started yet.
     pub fn start(settings: &str) -> Self {
         Self::on(None, None, settings)
+    }
+
+    /// The same with a collector that finds something.
+    pub fn with_collector(finds: Surroundings, settings: &str) -> Self {
+        Self::around(None, (None, "127.0.0.1"), None, finds, settings)
     }
 
     /// The same in a network namespace, watching a log that is there already.
@@ -39,31 +69,66 @@ impl Line {
     /// The same with the collector in a network namespace of its own, at an address that it has there.
     pub fn between(
         namespace: Option<&str>,
-        (far, address): (Option<&str>, &str),
+        far: (Option<&str>, &str),
         log: Option<&Path>,
         settings: &str,
     ) -> Self {
-        // Others may look: the courier runs as another user when the tests run as root.
-        let folder = tempfile::Builder::new()
-            .prefix("picket-line-")
-            .tempdir()
-            .expect("a folder");
+        Self::around(namespace, far, log, Surroundings::default(), settings)
+    }
+
+    fn around(
+        namespace: Option<&str>,
+        far: (Option<&str>, &str),
+        log: Option<&Path>,
+        finds: Surroundings,
+        settings: &str,
+    ) -> Self {
+        let place = namespace.map_or(Place::Here, |name| Place::Namespace(name.to_owned()));
+        let folder = tempfile::Builder::new().prefix("picket-line-").tempdir();
+        let folder = folder.expect("a folder");
+        let log = log.map_or_else(|| folder.path().join("auth.log"), Path::to_owned);
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
+        let auth = format!(
+            "files = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n",
+            log.display()
+        );
+        Self::at(place, far, folder, (&auth, &rules, settings), finds)
+    }
+
+    /// The same with the agent on a booted host; `auth` is the section that says what it watches.
+    pub fn inside(host: &Booted, auth: &str, settings: &str) -> Self {
+        let folder = tempfile::tempdir_in(host.shared()).expect("a folder");
+        let rules = Path::new("/usr/share/picket/rules");
+        let config = (auth, rules, settings);
+        let far = (Some(host.network().attacker.as_str()), NEIGHBOUR[0]);
+        let place = Place::Booted(host.inside());
+        Self::at(place, far, folder, config, Surroundings::default())
+    }
+
+    fn at(
+        place: Place,
+        (far, address): (Option<&str>, &str),
+        folder: tempfile::TempDir,
+        (auth, rules, settings): (&str, &Path, &str),
+        collector_finds: Surroundings,
+    ) -> Self {
         let mut line = Self {
             folder,
-            namespace: namespace.map(str::to_owned),
+            place,
             far: far.map(str::to_owned),
             through: Vec::new(),
             collector: None,
             address: format!("{address}:0"),
             agent: None,
+            pid: 0,
+            printed: None,
+            agent_finds: Surroundings::default(),
+            collector_finds,
         };
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
         let here = line.folder.path().display();
-        let log = log.map_or_else(|| line.path("auth.log"), Path::to_owned);
         let text = format!(
-            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\nfiles = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n\
+            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}\
              [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
-            log.display(),
             rules.display()
         );
         fs::write(line.path("picket.toml"), text).expect("a file");
@@ -119,8 +184,9 @@ impl Line {
     pub fn start_collector(&mut self) {
         let (own, _) = self.address.rsplit_once(':').expect("an address and a port");
         let mut child = self
-            .command("picket-collector")
-            .args(["serve", "--name", own, "--listen", &self.address, "--data"])
+            .server("picket-collector", &self.collector_finds)
+            .args(["serve", "--listen", &self.address, "--name", own])
+            .arg("--data")
             .arg(self.path("collector"))
             .stdout(Stdio::piped())
             .spawn()
@@ -142,7 +208,7 @@ impl Line {
             .append(true)
             .open(self.path("agent.log"));
         let mut child = self
-            .agent_command()
+            .server("picket", &self.agent_finds)
             .arg("run")
             .arg("--config")
             .arg(self.path("picket.toml"))
@@ -151,18 +217,24 @@ impl Line {
             .spawn()
             .expect("the agent starts");
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut copy = fs::File::create(self.path("agent.out")).expect("a file");
         // Findings may come before it is ready in every part.
-        let ready = output
-            .by_ref()
-            .lines()
-            .map_while(Result::ok)
-            .any(|said| said == "picket is ready");
+        let ready = output.by_ref().lines().map_while(Result::ok).any(|said| {
+            writeln!(copy, "{said}").expect("room");
+            said == "picket is ready"
+        });
         if !ready {
             let log = fs::read_to_string(self.path("agent.log")).unwrap_or_default();
             panic!("the agent ended before it was ready:\n{log}");
         }
         // What it says from now on must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        self.printed = Some(std::thread::spawn(move || {
+            std::io::copy(&mut output, &mut copy).expect("room");
+        }));
+        self.pid = i32::try_from(child.id()).expect("a pid");
+        if let Place::Booted(_) = self.place {
+            self.pid = only_child(self.pid);
+        }
         self.agent = Some(child);
     }
 
@@ -171,7 +243,12 @@ impl Line {
         let Some(agent) = &mut self.agent.take() else {
             return;
         };
-        end(agent, kill, "the agent");
+        end(agent, self.pid, kill, "the agent");
+        let printed = self.printed.take().map(JoinHandle::join);
+        assert!(
+            printed.is_some_and(|copied| copied.is_ok()),
+            "its output was copied"
+        );
     }
 
     /// Ends the collector in the same way.
@@ -179,18 +256,40 @@ impl Line {
         let Some(collector) = &mut self.collector.take() else {
             return;
         };
-        end(collector, kill, "the collector");
+        let pid = i32::try_from(collector.id()).expect("a pid");
+        end(collector, pid, kill, "the collector");
+    }
+
+    /// A subcommand of the collector.
+    pub fn collector(&self, arguments: &[&str]) -> Command {
+        let mut command = match &self.collector {
+            // It sees what the collector sees.
+            Some(collector) if !self.collector_finds.script.is_empty() => {
+                let mut command = Command::new("nsenter");
+                command.args(["--target", &collector.id().to_string(), "--mount"]);
+                command.arg(crate::binary("picket-collector"));
+                command
+            }
+            _ => self.command("picket-collector"),
+        };
+        command.args(arguments).arg("--data").arg(self.path("collector"));
+        command.envs(self.collector_finds.environment.iter().cloned());
+        command
+    }
+
+    /// A subcommand of the agent.
+    pub fn agent(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("picket");
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("picket.toml"));
+        command
     }
 
     /// What a subcommand of the collector prints.
     pub fn collect(&self, arguments: &[&str]) -> String {
-        let output = self
-            .command("picket-collector")
-            .args(arguments)
-            .arg("--data")
-            .arg(self.path("collector"))
-            .output()
-            .expect("the collector starts");
+        let output = self.collector(arguments).output().expect("the collector starts");
         assert!(
             output.status.success(),
             "{}",
@@ -201,13 +300,7 @@ impl Line {
 
     /// What a subcommand of the agent prints, or what it complains of.
     pub fn operate(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = self
-            .command("picket")
-            .args(arguments)
-            .arg("--config")
-            .arg(self.path("picket.toml"))
-            .output()
-            .expect("picket starts");
+        let output = self.agent(arguments).output().expect("picket starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         if output.status.success() {
             Ok(text(output.stdout))
@@ -224,9 +317,7 @@ impl Line {
     /// The same, giving up when nothing at all has come for `patience`.
     pub fn wait_for_at_most(&self, patience: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut child = self
-            .command("picket-collector")
-            .args(["findings", "--follow", "--json", "--data"])
-            .arg(self.path("collector"))
+            .collector(&["findings", "--follow", "--json"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the collector starts");
@@ -264,7 +355,7 @@ impl Line {
 
     /// The memory of the agent and its child processes, each shared page counted once among those that share it, in bytes.
     pub fn memory(&self) -> f64 {
-        let agent = self.agent.as_ref().expect("it runs").id();
+        let agent = self.pid;
         let children = fs::read_to_string(format!("/proc/{agent}/task/{agent}/children")).unwrap_or_default();
         let own = agent.to_string();
         let threads = fs::read_dir(format!("/proc/{agent}/task")).expect("it runs");
@@ -287,39 +378,100 @@ impl Line {
         pids.iter().filter_map(pss).sum::<f64>() * 1024.0
     }
 
-    /// A binary of ours, where it belongs.
-    fn command(&self, name: &str) -> Command {
-        let namespace = if name == "picket" {
-            &self.namespace
-        } else {
-            &self.far
-        };
-        program(namespace.as_deref(), crate::binary(name).as_os_str())
+    /// The agent's process.
+    pub fn agent_pid(&self) -> i32 {
+        self.pid
     }
 
-    fn agent_command(&self) -> Command {
-        let Some((first, rest)) = self.through.split_first() else {
-            return self.command("picket");
+    /// Starts the agent, which must refuse to run. Gives what it says.
+    pub fn refused_start(&self) -> String {
+        let output = self
+            .server("picket", &self.agent_finds)
+            .arg("run")
+            .arg("--config")
+            .arg(self.path("picket.toml"))
+            .output()
+            .expect("the agent starts");
+        assert!(!output.status.success(), "it ran");
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    /// A path as the agent sees it, which may be in a mount namespace of its own.
+    pub fn seen_by_agent(&self, name: &str) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
+        root.join(self.path(name).strip_prefix("/").expect("an absolute path"))
+    }
+
+    /// A path as the collector sees it.
+    pub fn seen_by_collector(&self, name: &str) -> PathBuf {
+        let collector = self.collector.as_ref().expect("it runs").id();
+        let root = PathBuf::from(format!("/proc/{collector}/root"));
+        root.join(self.path(name).strip_prefix("/").expect("an absolute path"))
+    }
+
+    /// Waits until the agent has said `text` so many times since its first start.
+    pub fn wait_until_agent_says(&self, text: &str, times: usize) {
+        let said = follow(&self.path("agent.log"), text, times, PATIENCE);
+        said.unwrap_or_else(|log| panic!("the agent does not say '{text}':\n{}", log.join("\n")));
+    }
+
+    /// Lays settings over those of the line.
+    pub fn drop_in(&self, settings: &str) {
+        fs::create_dir_all(self.path("conf.d")).expect("a folder");
+        fs::write(self.path("conf.d/test.toml"), settings).expect("a file");
+    }
+
+    /// A binary of ours, where the line is.
+    fn command(&self, name: &str) -> Command {
+        self.program(name, crate::binary(name).as_os_str())
+    }
+
+    /// A binary of ours that stays, in what it finds.
+    fn server(&self, name: &str, finds: &Surroundings) -> Command {
+        let script = format!("{}\nexec \"$0\" \"$@\"", finds.script);
+        let through: Vec<&str> = if !finds.script.is_empty() {
+            vec!["unshare", "--mount", "sh", "-euc", &script]
+        } else if name == "picket" {
+            self.through.iter().map(String::as_str).collect()
+        } else {
+            Vec::new()
         };
-        let mut command = program(self.namespace.as_deref(), OsStr::new(first));
-        command.args(rest).arg(crate::binary("picket"));
+        let mut command = match through.split_first() {
+            None => self.command(name),
+            Some((first, rest)) => {
+                let mut command = self.program(name, first.as_ref());
+                command.args(rest).arg(crate::binary(name));
+                command
+            }
+        };
+        command.env("FOLDER", self.folder.path());
+        command.envs(finds.environment.iter().cloned());
         command
     }
-}
 
-fn program(namespace: Option<&str>, program: &OsStr) -> Command {
-    match namespace {
-        None => Command::new(program),
-        Some(namespace) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", namespace]).arg(program);
-            command
-        }
+    /// A program where the binary `name` runs.
+    fn program(&self, name: &str, program: &OsStr) -> Command {
+        let namespace = match &self.place {
+            Place::Booted(host) if name == "picket" => return host.command(name),
+            Place::Namespace(namespace) if name == "picket" => Some(namespace),
+            Place::Here if name == "picket" => None,
+            _ => self.far.as_ref(),
+        };
+        let Some(namespace) = namespace else {
+            return Command::new(program);
+        };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(program);
+        command
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
+        if self.agent.is_some() {
+            // It may have ended by itself.
+            let _ = signal::kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+        }
         for child in [&mut self.agent, &mut self.collector].into_iter().flatten() {
             drop(child.kill());
             drop(child.wait());
@@ -334,13 +486,14 @@ fn first_line(child: &mut Child) -> String {
     said
 }
 
-fn end(child: &mut Child, kill: bool, name: &str) {
-    if kill {
-        child.kill().expect("it runs");
-    } else {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
-    }
+fn end(child: &mut Child, pid: i32, kill: bool, name: &str) {
+    let wanted = if kill { Signal::SIGKILL } else { Signal::SIGTERM };
+    signal::kill(Pid::from_raw(pid), wanted).expect("it runs");
     let status = child.wait().expect("it ends");
     assert!(kill || status.success(), "{name} ended with {status}");
+}
+
+fn only_child(pid: i32) -> i32 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    children.expect("it runs").trim().parse().expect("one child")
 }

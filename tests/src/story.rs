@@ -1,7 +1,8 @@
 //! The story that Picket is for: somebody guesses passwords, is cut off, and is let in again when told so.
 
-use crate::laboratory::{ACCOUNT, ATTACKER, HOST, Laboratory, NEIGHBOUR};
+use crate::laboratory::Laboratory;
 use crate::line::Line;
+use crate::network::{ACCOUNT, ATTACKER, HOST, NEIGHBOUR};
 use serde_json::Value;
 
 /// What happened to one attacker, each time as RFC 3339 in UTC.

@@ -1,6 +1,8 @@
 //! What strangers, old hosts and broken clients try on a real collector, and what a real agent does about it.
 
 use picket_tests::line::Line;
+use picket_tests::load;
+use picket_tests::surroundings::Surroundings;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpStream;
@@ -82,6 +84,42 @@ fn a_revoked_host_is_shut_out_at_once_and_says_so() {
         "what it holds, it keeps: {status}"
     );
     assert_eq!(line.collect(&["search", "198.51.100.10", "--text"]), "");
+}
+
+#[test]
+fn a_host_whose_certificate_has_expired_is_told_to_enrol_again_and_then_sends_what_it_kept() {
+    // It was let in forty days ago, for thirty.
+    let mut line = Line::with_collector(Surroundings::clock("-40d"), "");
+    line.end_collector(false);
+    line.collector_finds = Surroundings::default();
+    line.start_collector();
+    line.start_agent();
+    line.log(&load::failures("198.51.100.9", 5));
+    trouble(&line, "enrol this host again");
+    assert_eq!(line.collect(&["search", "198.51.100.9", "--text"]), "");
+    line.end_agent(false);
+    fs::write(line.path("token"), line.collect(&["token", "create"])).unwrap();
+    fs::remove_file(line.path("state/identity.json")).unwrap();
+    assert!(line.enroll().status.success());
+    line.start_agent();
+    load::is_found(&line, "198.51.100.9");
+}
+
+#[test]
+fn a_collector_whose_certificate_has_expired_gets_nothing_until_it_has_another() {
+    let mut line = Line::start("");
+    line.end_collector(false);
+    // It has run for nine hundred days, on a certificate for eight hundred and twenty-five.
+    line.collector_finds = Surroundings::clock("-900d");
+    line.start_collector();
+    line.start_agent();
+    line.log(&load::failures("198.51.100.9", 5));
+    trouble(&line, "xpired");
+    assert_eq!(line.collect(&["search", "198.51.100.9", "--text"]), "");
+    line.end_collector(false);
+    line.collector_finds = Surroundings::default();
+    line.start_collector();
+    load::is_found(&line, "198.51.100.9");
 }
 
 #[test]

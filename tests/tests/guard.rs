@@ -1,8 +1,8 @@
 //! Whom a real agent leaves alone. Each story needs root; without it the story says so and is not told.
 
-use picket_tests::laboratory::{HOST, Laboratory, NEIGHBOUR};
+use picket_tests::laboratory::Laboratory;
 use picket_tests::line::Line;
-use picket_tests::network::Network;
+use picket_tests::network::{HOST, NEIGHBOUR, Network};
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn an_administrator_who_was_there_before_the_agent_is_not_cut_off() {
         return;
     }
     let lab = Laboratory::start();
-    let mut administrator = lab.stay(NEIGHBOUR[0], HOST[0]);
+    let administrator = lab.stay(NEIGHBOUR[0], HOST[0]);
     let mut line = Line::on(Some(lab.host()), None, "[respond]\nmode = \"enforce\"\n");
     line.log("");
     line.start_agent();
@@ -39,8 +39,7 @@ fn an_administrator_who_was_there_before_the_agent_is_not_cut_off() {
     assert!(because.contains("may be an administrator"), "{because}");
 
     // Once they are gone it is an address like any other.
-    drop(administrator.stdin.take());
-    administrator.wait().unwrap();
+    administrator.end();
     lab.wait_for("session closed for user alice", 1);
     let started = Instant::now();
     loop {

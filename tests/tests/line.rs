@@ -1,8 +1,8 @@
 //! The whole line with a real agent and a real collector: what is logged arrives, once, whatever happens in between.
 
 use picket_tests::line::Line;
+use picket_tests::load;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// `count` failed logins from one address, a second apart, as of now.
 fn attack(address: &str, count: u64) -> String {
@@ -77,59 +77,11 @@ fn an_attack_in_a_log_is_a_finding_at_the_collector() {
 fn killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice() {
     let mut line = Line::start("");
     line.log("");
-    let mut dice = picket_tests::attack_log::Dice::new(7);
-    let mut logged = 0;
-    for round in 0..20 {
-        if round % 2 == 0 {
-            line.start_agent();
-        }
-        for _ in 0..5 {
-            let address = format!("203.0.113.{}", round + 1);
-            line.log(&attack(&address, 40));
-            logged += 40;
-        }
-        if round == 0 {
-            line.wait_for(|value| is_about(value, "203.0.113.1"));
-        }
-        match dice.below(3) {
-            0 => {
-                line.end_collector(true);
-                line.start_collector();
-            }
-            _ if round % 2 == 1 => line.end_agent(true),
-            _ => {}
-        }
-        if round % 2 == 1 {
-            line.end_agent(true);
-        }
-    }
     line.start_agent();
-    line.log(&attack("198.51.100.77", 12));
-    line.wait_for(|value| is_about(value, "198.51.100.77"));
-    line.end_agent(false);
-    // What the last finding overtook on the other lane comes with the next run of the courier.
-    line.start_agent();
-    let kept = |line: &Line| -> BTreeMap<String, u64> {
-        let mut kept = BTreeMap::new();
-        for text in line
-            .collect(&["search", "203.0.113.", "--text", "--json"])
-            .lines()
-        {
-            let value: Value = serde_json::from_str(text).unwrap();
-            if value["record"] == "event" {
-                *kept
-                    .entry(value["body"]["id"].as_str().unwrap().to_owned())
-                    .or_default() += 1;
-            }
-        }
-        kept
-    };
-    let mut ids = kept(&line);
-    let started = std::time::Instant::now();
-    while ids.len() < logged && started.elapsed() < std::time::Duration::from_secs(30) {
-        std::thread::yield_now();
-        ids = kept(&line);
-    }
-    assert_eq!(ids.len(), logged, "lost");
-    assert!(ids.values().all(|count| *count == 1), "twice");
+    let log = line.path("auth.log");
+    let written = load::during(
+        |numbers| load::append(&log, numbers),
+        |_| load::kill(&mut line, 100, 7),
+    );
+    assert_eq!(load::missing_and_double(&line, written), (vec![], vec![]));
 }

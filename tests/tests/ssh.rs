@@ -1,6 +1,7 @@
 //! Stories of a real sshd under attack. Each needs root; without it the story says so and is not told.
 
-use picket_tests::laboratory::{ACCOUNT, ATTACKER, HOST, Laboratory};
+use picket_tests::laboratory::Laboratory;
+use picket_tests::network::{ACCOUNT, ATTACKER, HOST};
 use picket_tests::picket;
 use serde_json::Value;
 

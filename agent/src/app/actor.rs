@@ -20,12 +20,14 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name of the ledger among the sources.
 pub(super) const LEDGER: &str = "ledger";
 /// How often it is looked whether somebody flushed the firewall, while blocks are in force.
 const LOOK: Duration = Duration::from_secs(5);
+/// A clock that differs by more than this from what it should say was set, and not only trimmed.
+const SET: Duration = Duration::from_secs(1);
 
 /// What the thread is asked.
 pub(super) enum Ask {
@@ -73,6 +75,10 @@ pub(super) struct Actor {
     known: Vec<IpAddr>,
     judged: Sender<Kept>,
     history: Sender<Note>,
+    /// When it was last looked whether anybody else has changed the firewall.
+    looked: Instant,
+    /// One moment by both clocks: the one that nobody can set, and the wall's.
+    clock: (Instant, Timestamp),
     acting: Acting,
     host: HostWatch,
 }
@@ -118,6 +124,8 @@ impl Actor {
             known: Vec::new(),
             judged,
             history,
+            looked: Instant::now(),
+            clock: (Instant::now(), now()),
             acting: Acting::default(),
             host: HostWatch::start(),
         };
@@ -139,30 +147,48 @@ impl Actor {
     /// Acts until nobody can ask any more.
     pub(super) fn act(&mut self, asked: &Receiver<Ask>) {
         loop {
-            let ask = match self.patience() {
+            let now = self.now();
+            let mut patience = self.patience(now);
+            // However much is asked, what is over ends, and the firewall is looked at.
+            if patience == Some(Duration::ZERO) {
+                self.looked = Instant::now();
+                self.look_if_due();
+                let ended = self.response.reconcile(now, false);
+                self.tell(ended);
+                patience = self.patience(now);
+            }
+            let ask = match patience {
                 Some(patience) => asked.recv_timeout(patience),
                 None => asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match ask {
                 Ok(ask) => self.answer(ask),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.look_if_due();
-                    let ended = self.response.reconcile(now(), false);
-                    self.tell(ended);
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     /// How long to wait for somebody to ask: nothing has to be done while nothing is blocked.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&self, now: Timestamp) -> Option<Duration> {
+        self.response.blocks().next()?;
+        let look = LOOK.saturating_sub(self.looked.elapsed());
         let first = self.response.next_deadline();
-        let until_first = first.map(|first| first.since(now()));
-        match until_first {
-            Some(span) => Some(span.clamp(Duration::from_millis(1), LOOK)),
-            None => self.response.blocks().next().map(|_| LOOK),
+        Some(first.map_or(look, |first| first.since(now).min(look)))
+    }
+
+    /// What the wall's clock says. Should it have been set since this was last asked, blocks still last as long as they were
+    /// meant to.
+    fn now(&mut self) -> Timestamp {
+        let (steady, wall) = (Instant::now(), now());
+        let expected = self.clock.1.plus(steady.duration_since(self.clock.0));
+        let set = wall.as_micros().saturating_sub(expected.as_micros());
+        if set.unsigned_abs() > SET.as_micros().try_into().unwrap_or(u64::MAX) {
+            tracing::warn!("the clock was set from {expected} to {wall}");
+            self.response.clock_was_set(set);
         }
+        self.clock = (steady, wall);
+        wall
     }
 
     fn answer(&mut self, ask: Ask) {

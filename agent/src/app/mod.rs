@@ -14,7 +14,7 @@ mod rule_watch;
 mod rules;
 
 use crate::config::Settings;
-use crate::observation::Observation;
+use crate::observation::{Cursor, Observation};
 use crate::plugs;
 use crate::queue::{Sender, queue};
 use crate::respond::LedgerError;
@@ -29,7 +29,7 @@ use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
 use rules::Rules;
 use std::io::{self, Write as _};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -90,7 +90,12 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let (observed, to_judge) = queue("observed", OBSERVED);
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
-    for sensor in plugs::sensors(&settings.auth, &cursors, &notice) {
+    let mut begun = plugs::sensors(&settings.auth, &cursors, &notice);
+    let places: Vec<_> = begun.iter_mut().flat_map(|sensor| sensor.begin()).collect();
+    if let Err(error) = first_places(&spool, &places) {
+        tracing::warn!("{error}; were the agent killed now, it would begin somewhere else");
+    }
+    for sensor in begun {
         tracing::info!("watching {}", sensor.describe());
         watched.push(sensor.describe());
         let (observed, stop) = (observed.clone(), stop.clone());
@@ -165,6 +170,13 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     watch.stop();
     join(courier);
     Ok(())
+}
+
+/// Keeps where sources begin that were never read before.
+fn first_places(spool: &Mutex<Spool>, places: &[(Arc<str>, Cursor)]) -> Result<(), SpoolError> {
+    let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+    spool.append(&[], places)?;
+    spool.sync()
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, AppError> {

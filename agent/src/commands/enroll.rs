@@ -4,6 +4,7 @@ use super::Failure;
 use super::run::load;
 use crate::send::{self, Endpoint, Identity, IdentityError, Token};
 use clap::Args;
+use picket_common::terminal::Plain;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
@@ -48,7 +49,11 @@ impl Enroll {
             .build()?;
         let identity = runtime.block_on(send::enroll(&endpoint, &token, &host))?;
         identity.write(&file)?;
-        writeln!(io::stdout(), "enrolled at {endpoint} as {}", identity.agent)?;
+        writeln!(
+            io::stdout(),
+            "enrolled at {endpoint} as {}",
+            Plain(&identity.agent)
+        )?;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod status;
 mod story;
 
 use clap::Parser;
+use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -76,7 +77,8 @@ impl Command {
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 // Nothing is left to tell if standard error is gone too.
-                drop(writeln!(io::stderr(), "picket: {failure}"));
+                // It may repeat what was given, or what others wrote.
+                drop(writeln!(io::stderr(), "picket: {}", Plain(&failure.to_string())));
                 ExitCode::FAILURE
             }
         }

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use picket_common::ecs;
 use picket_common::event::AuthEvent;
 use picket_common::ndjson;
+use picket_common::terminal::Plain;
 use std::io::{self, BufWriter, Write};
 
 /// What to parse.
@@ -47,7 +48,7 @@ impl Parse {
             match printed {
                 // One bad file among many does not hide the others.
                 Err(failure @ Failure::Input { .. }) => {
-                    writeln!(io::stderr(), "picket: {failure}")?;
+                    writeln!(io::stderr(), "picket: {}", Plain(&failure.to_string()))?;
                     unread += 1;
                 }
                 other => other?,

@@ -98,7 +98,7 @@ impl Replay {
                 } else {
                     let level = json!(finding.severity);
                     let level = level.as_str().unwrap_or_default();
-                    writeln!(output, "{} {level:<13} {}", finding.time, finding.summary)?;
+                    writeln!(output, "{} {level:<13} {}", finding.time, Plain(&finding.summary))?;
                 }
                 for outcome in &outcomes {
                     show(&mut output, outcome, line, json)?;

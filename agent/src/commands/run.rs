@@ -4,6 +4,7 @@ use super::Failure;
 use crate::config::{self, Settings};
 use crate::{app, logging};
 use clap::Args;
+use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ impl Run {
 pub(super) fn load(file: &Path) -> Result<Settings, Failure> {
     let loaded = config::load(file);
     for problem in &loaded.problems {
-        writeln!(io::stderr(), "{problem}")?;
+        writeln!(io::stderr(), "{}", Plain(&problem.to_string()))?;
     }
     if loaded.problems.is_empty() {
         Ok(loaded.settings)

@@ -1,7 +1,7 @@
 //! Finds the files, puts them together, and refuses those that somebody else could have written.
 
 use super::document::{Document, Problem, Section};
-use super::settings::Settings;
+use super::settings::{Auth, Journal, Settings};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
@@ -48,7 +48,7 @@ pub fn load(main: &Path) -> Loaded {
         }
     }
     if loaded.problems.is_empty() {
-        let contradictions = loaded.settings.contradictions();
+        let contradictions = contradictions(&loaded.settings);
         loaded
             .problems
             .extend(contradictions.into_iter().map(|message| whole(main, message)));
@@ -95,6 +95,28 @@ pub(crate) fn read(file: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// What no single value is wrong in, but two together are; said of the settings as a whole.
+fn contradictions(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    if settings.respond.longest_block < settings.respond.block {
+        found.push("respond.longest_block must not be shorter than respond.block".to_owned());
+    }
+    if settings.auth.journal == Journal::Yes
+        && !settings.auth.files.is_empty()
+        && settings.auth.files != Auth::default().files
+    {
+        found.push(
+            "auth.journal is \"yes\" and auth.files names files: what is in both would count twice; \
+             set auth.files to [], or auth.journal to \"no\""
+                .to_owned(),
+        );
+    }
+    if settings.auth.files.is_empty() && settings.auth.journal == Journal::No {
+        found.push("auth.files is empty and auth.journal is \"no\": there is nothing to watch".to_owned());
+    }
+    found
+}
+
 fn whole(file: &Path, message: String) -> Problem {
     Problem {
         file: file.to_owned(),
@@ -105,7 +127,7 @@ fn whole(file: &Path, message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Journal, Mode};
+    use super::super::Mode;
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
@@ -234,6 +256,12 @@ mod tests {
             "[respond]\nblock = \"2h\"\nlongest_block = \"1h\"\n[auth]\nfiles = []\njournal = \"no\"\n",
         );
         assert_eq!(loaded.problems.len(), 2, "{:?}", loaded.problems);
+        let loaded = load_text("[auth]\nfiles = [\"/var/log/messages\"]\njournal = \"yes\"\n");
+        assert!(
+            loaded.problems[0].message.contains("would count twice"),
+            "{:?}",
+            loaded.problems
+        );
         let loaded = load_text(
             "[respond]\nblock = \"0s\"\nlongest_block = \"99999999999999999999d\"\nmax_blocks = 0\n[spool]\nquota = \"5 bytes\"\ndirectory = \"spool\"\n[detect]\ngroups = -1\n",
         );

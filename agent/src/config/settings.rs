@@ -44,7 +44,7 @@ pub struct Send {
 pub struct Auth {
     /// Log files. One that does not exist yet is waited for.
     pub files: Vec<PathBuf>,
-    /// Whether the journal is followed as well.
+    /// Whether the journal is followed in place of the files.
     pub journal: Journal,
     /// Where a file that was never read before begins.
     pub start: Start,
@@ -53,11 +53,11 @@ pub struct Auth {
 /// Whether the journal is followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Journal {
-    /// When there is a journal and none of the files is there: the two say the same.
+    /// When there is a journal and none of the files is there.
     Auto,
-    /// Always.
+    /// The journal, and no file.
     Yes,
-    /// Never.
+    /// The files, and no journal.
     No,
 }
 
@@ -344,19 +344,6 @@ impl Settings {
     /// The file of the last good versions of rules and exceptions.
     pub fn last_good(&self) -> PathBuf {
         self.agent.state.join("last-good.ndjson")
-    }
-
-    /// What no single value is wrong in, but two together are; said of the settings as a whole.
-    pub(super) fn contradictions(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.respond.longest_block < self.respond.block {
-            found.push("respond.longest_block must not be shorter than respond.block".to_owned());
-        }
-        if self.auth.files.is_empty() && self.auth.journal == Journal::No {
-            found
-                .push("auth.files is empty and auth.journal is \"no\": there is nothing to watch".to_owned());
-        }
-        found
     }
 }
 

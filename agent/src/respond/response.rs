@@ -1,6 +1,7 @@
 //! The stage itself: findings in, outcomes out.
 
 use super::guard::Guard;
+use super::held::{Block, Held, shifted};
 use super::ledger::{Ledger, LedgerError};
 use super::login::Login;
 use super::policy::Policy;
@@ -11,19 +12,8 @@ use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// A block that holds, or would hold in enforce mode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
-    /// What was decided.
-    #[serde(flatten)]
-    pub action: Action,
-    /// Until when; `None` is until undone.
-    pub until: Option<Timestamp>,
-}
 
 /// There is nothing to take back, or it could not be.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +33,7 @@ pub struct Response {
     guard: Guard,
     ledger: Ledger,
     responder: Box<dyn Responder>,
-    live: BTreeMap<Network, Block>,
-    /// When each ends, the first to end first.
-    deadlines: BTreeSet<(Timestamp, Network)>,
+    held: Held,
     /// The time after an act that was begun at some time: an outcome's time is when the act was done.
     done_at: fn(Timestamp) -> Timestamp,
     /// What an operator let in again, and until when that word holds against findings.
@@ -76,29 +64,14 @@ impl Response {
             guard,
             ledger,
             responder,
-            live: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            held: Held::default(),
             done_at,
             spared: BTreeMap::new(),
         };
         for (network, block) in held {
-            response.hold(network, block);
+            response.held.hold(network, block);
         }
         response
-    }
-
-    fn hold(&mut self, network: Network, block: Block) {
-        self.release(&network);
-        self.deadlines.extend(block.until.map(|until| (until, network)));
-        self.live.insert(network, block);
-    }
-
-    fn release(&mut self, network: &Network) -> Option<Block> {
-        let block = self.live.remove(network)?;
-        if let Some(until) = block.until {
-            self.deadlines.remove(&(until, *network));
-        }
-        Some(block)
     }
 
     /// How it acts.
@@ -186,9 +159,9 @@ impl Response {
 
     fn covers(&self, network: &Network) -> bool {
         let covered_by = |prefix| {
-            Network::new(network.address(), prefix).is_some_and(|wide| self.live.contains_key(&wide))
+            Network::new(network.address(), prefix).is_some_and(|wide| self.held.live().contains_key(&wide))
         };
-        self.live.contains_key(network) || (network.address().is_ipv6() && covered_by(64))
+        self.held.live().contains_key(network) || (network.address().is_ipv6() && covered_by(64))
     }
 
     fn act(
@@ -200,7 +173,7 @@ impl Response {
         let Target::BlockIp(network) = action.target;
         let max = self.settings.max_blocks;
         let refused = refused.or_else(|| {
-            (self.live.len() >= max)
+            (self.held.live().len() >= max)
                 .then(|| format!("{max} blocks are in force already (respond.max_blocks)"))
         });
         if let Some(because) = refused {
@@ -222,7 +195,7 @@ impl Response {
             action: action.clone(),
             until,
         };
-        self.hold(network, block);
+        self.held.hold(network, block);
         outcomes.extend(self.note(action, decision, now)?);
         Ok(outcomes)
     }
@@ -231,7 +204,8 @@ impl Response {
     fn inside(&self, network: &Network) -> Vec<Network> {
         // Networks sort by their first address, so those inside lie together, from its own first address on.
         let first = Network::single(network.address());
-        self.live
+        self.held
+            .live()
             .range(Network::widest(network.address())..)
             .map(|(other, _)| *other)
             .take_while(|other| network.contains(other.address()) || other.address() <= first.address())
@@ -245,7 +219,7 @@ impl Response {
         for (protected, reason) in self.guard.protected() {
             let around =
                 (0..=protected.prefix()).filter_map(|prefix| Network::new(protected.address(), prefix));
-            let around = around.filter(|network| self.live.contains_key(network));
+            let around = around.filter(|network| self.held.live().contains_key(network));
             let all = around
                 .chain(self.inside(protected))
                 .map(|network| (network, reason.clone()));
@@ -253,7 +227,7 @@ impl Response {
         }
         let mut outcomes = Vec::new();
         for (network, reason) in found {
-            if let Some(mut block) = self.release(&network) {
+            if let Some(mut block) = self.held.release(&network) {
                 let before = block.action.clone();
                 block.action.reason = format!("{}; lifted, as {reason}", before.reason);
                 match self.responder.undo(&before) {
@@ -261,7 +235,7 @@ impl Response {
                     Err(error) => {
                         tracing::error!("{network} is blocked although {reason}: {error}");
                         block.action = before;
-                        self.hold(network, block);
+                        self.held.hold(network, block);
                     }
                 }
             }
@@ -274,7 +248,7 @@ impl Response {
         let inside = self.inside(network);
         let mut outcomes = Vec::new();
         for other in inside {
-            if let Some(block) = self.release(&other) {
+            if let Some(block) = self.held.release(&other) {
                 if other != *network
                     && let Err(error) = self.responder.undo(&block.action)
                 {
@@ -290,11 +264,12 @@ impl Response {
     pub fn undo(&mut self, name: &str, now: Timestamp) -> Result<Vec<Outcome>, UndoError> {
         let wanted = name.parse::<Network>().ok();
         let found = self
-            .live
+            .held
+            .live()
             .iter()
             .find(|(network, block)| wanted == Some(**network) || block.action.id.to_string() == name)
             .map(|(network, _)| *network);
-        let Some(block) = found.and_then(|network| self.release(&network)) else {
+        let Some(block) = found.and_then(|network| self.held.release(&network)) else {
             return Err(UndoError::Unknown(name.chars().take(64).collect()));
         };
         match self.responder.undo(&block.action) {
@@ -308,7 +283,7 @@ impl Response {
                 let because = format!("it could not be taken back: {error}");
                 let Target::BlockIp(network) = block.action.target;
                 let action = block.action.clone();
-                self.hold(network, block);
+                self.held.hold(network, block);
                 Ok(vec![outcome(action, Decision::Failed { because }, now)])
             }
         }
@@ -316,39 +291,45 @@ impl Response {
 
     /// What is in force.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.live.values()
+        self.held.live().values()
     }
 
     /// When the next block ends.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(until, _)| *until)
+        self.held.next_deadline()
     }
 
     /// Ends what is over. The firewall has let go by itself.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let over: Vec<Network> = self
-            .deadlines
-            .iter()
-            .take_while(|(until, _)| *until <= now)
-            .map(|(_, network)| *network)
-            .collect();
         let mut outcomes = Vec::new();
-        for network in over {
-            if let Some(block) = self.release(&network) {
+        for network in self.held.over(now) {
+            if let Some(block) = self.held.release(&network) {
                 outcomes.extend(self.note(block.action, Decision::Expired, now)?);
             }
         }
         Ok(outcomes)
     }
 
+    /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
+    pub fn clock_was_set(&mut self, micros: i64) {
+        for until in self.spared.values_mut() {
+            *until = shifted(*until, micros);
+        }
+        self.held.shift(micros);
+    }
+
     /// Makes the host what the ledger says; gives what ended meanwhile. With `always` false only if somebody else may have
     /// changed it.
     pub fn reconcile(&mut self, now: Timestamp, always: bool) -> Result<Vec<Outcome>, LedgerError> {
+        if always {
+            self.held.begin_by(now);
+        }
         let outcomes = self.expire(now)?;
         let disturbed = always || self.responder.is_disturbed().unwrap_or(true);
         if disturbed {
             let wanted: Vec<_> = self
-                .live
+                .held
+                .live()
                 .iter()
                 .map(|(network, block)| (*network, left(block.until, now)))
                 .collect();

@@ -472,3 +472,26 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
     response.undo(&address.to_string(), NOW).unwrap();
     assert!(!nft(&["list", "table", "inet", "picket"]).contains("198.51.100.9"));
 }
+
+#[test]
+fn a_clock_that_is_set_makes_no_block_longer_or_shorter() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, fake) = (folder.path().join("ledger"), Fake::default());
+    let ttl = Respond::default().block;
+    let mut response = open(&path, &fake, 0);
+    response.consider(&finding("198.51.100.9", 1), NOW).unwrap();
+    let hour = 3_600_000_000;
+    for set in [-24 * hour, 48 * hour] {
+        let before = response.next_deadline().unwrap();
+        response.clock_was_set(set);
+        let after = response.next_deadline().unwrap();
+        assert_eq!(after.as_micros() - before.as_micros(), set);
+        assert_eq!(response.blocks().next().unwrap().until, Some(after));
+    }
+    drop(response);
+    // Set back while the agent was away: the ledger's times lie ahead.
+    let earlier = Timestamp::from_micros(NOW.as_micros() - 24 * hour);
+    let mut response = open(&path, &fake, 0);
+    response.reconcile(earlier, true).unwrap();
+    assert_eq!(response.next_deadline(), Some(earlier.plus(ttl)));
+}

@@ -135,10 +135,12 @@ async fn carry(mut load: Load<'_>, spool: &Path) -> Result<Infallible, CourierEr
             }
             Err(error) => {
                 connection = None;
-                load.say(Up::Trouble {
-                    reason: error.to_string(),
-                })
-                .await;
+                let mut reason = error.to_string();
+                // A collector that does not know the certificate any more just hangs up.
+                if has_expired(&load.identity.borrow(), jiff::Timestamp::now().into()) {
+                    reason.push_str("; this host's certificate has expired: enrol this host again");
+                }
+                load.say(Up::Trouble { reason }).await;
                 tokio::time::sleep(backoff.after_failure()).await;
             }
         }
@@ -244,6 +246,10 @@ fn two_thirds_over(identity: &Identity, now: Timestamp) -> bool {
         .is_none_or(|(from, to)| now.since(from) >= to.since(from) / 3 * 2)
 }
 
+fn has_expired(identity: &Identity, now: Timestamp) -> bool {
+    identity.validity().is_some_and(|(_, to)| now > to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +272,8 @@ mod tests {
         assert!(!two_thirds_over(&identity, day(19)));
         assert!(two_thirds_over(&identity, day(20)));
         assert!(two_thirds_over(&identity, day(400)));
+        assert!(!has_expired(&identity, day(29)));
+        assert!(has_expired(&identity, day(31)));
         identity.certificate = "nonsense".to_owned();
         assert!(two_thirds_over(&identity, day(0)));
     }

@@ -38,6 +38,9 @@ struct Log {
 }
 
 impl AuthFile {
+    /// What the name of each of its sources begins with.
+    pub const SOURCE: &str = "file:";
+
     /// Follows `files`; `cursors` tells how far each had been read, by source.
     pub fn new(
         files: &[PathBuf],
@@ -46,7 +49,7 @@ impl AuthFile {
         notices: mpsc::Sender<Notice>,
     ) -> Self {
         let log = |path: &PathBuf| {
-            let source: Arc<str> = format!("file:{}", path.display()).into();
+            let source: Arc<str> = format!("{}{}", Self::SOURCE, path.display()).into();
             Log {
                 resume: cursors.get(&source).cloned(),
                 path: path.clone(),
@@ -97,6 +100,15 @@ impl Sensor for AuthFile {
         format!("authentication logs {}", paths.join(", "))
     }
 
+    fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {
+        let begun = self.logs.iter_mut().map(|log| {
+            // What is wrong is said when it is looked at again.
+            let cursor = log.begin().ok().flatten()?;
+            Some((Arc::clone(&log.source), cursor))
+        });
+        begun.flatten().collect()
+    }
+
     fn run(&mut self, queue: &Sender<Observation>, stop: &Stop) -> Result<(), SenseError> {
         let files: Vec<PathBuf> = self.logs.iter().map(|log| log.path.clone()).collect();
         let mut watch = Watch::new(&files).map_err(|error| SenseError::System("inotify", error))?;
@@ -118,6 +130,24 @@ impl Sensor for AuthFile {
 }
 
 impl Log {
+    /// Goes to the end, where that is where reading begins. Gives the place.
+    fn begin(&mut self) -> io::Result<Option<Cursor>> {
+        if self.start == Start::Beginning || self.resume.is_some() {
+            return Ok(None);
+        }
+        let cursor = match Tail::open(&self.path) {
+            Ok(mut tail) => {
+                tail.offset = tail.line_before(tail.length()?, 0)?;
+                self.current.insert(tail).cursor()
+            }
+            // What appears from now on is new from its first line.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Tail::nowhere(),
+            Err(error) => return Err(error),
+        };
+        self.start = Start::Beginning;
+        Ok(Some(cursor))
+    }
+
     fn advance(
         &mut self,
         buffer: &mut [u8],
@@ -128,6 +158,9 @@ impl Log {
             read(tail, buffer, &self.source, queue, notices)?;
         }
         self.rotated.retain(|tail| !tail.is_removed());
+        if self.current.is_none() {
+            self.begin()?;
+        }
         if let Some(tail) = &mut self.current {
             read(tail, buffer, &self.source, queue, notices)?;
             if tail.is_at(&self.path) {
@@ -138,25 +171,19 @@ impl Log {
                 self.rotated.pop_front();
             }
         }
+        if let Some(at) = self.rotated.iter().position(|tail| tail.is_at(&self.path)) {
+            // It was moved away and came back: what was read of it was read.
+            self.current = self.rotated.remove(at);
+            return Ok(());
+        }
         let mut tail = match Tail::open(&self.path) {
             Ok(tail) => tail,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // What appears from now on is new from its first line.
-                if self.resume.is_none() {
-                    self.start = Start::Beginning;
-                }
-                return Ok(());
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        match self.resume.take() {
-            Some(cursor) => self.resume(&mut tail, &cursor, buffer, queue, notices)?,
-            None if self.start == Start::End => {
-                tail.offset = tail.line_before(tail.length()?, 0)?;
-            }
-            None => {}
+        if let Some(cursor) = self.resume.take() {
+            self.resume(&mut tail, &cursor, buffer, queue, notices)?;
         }
-        self.start = Start::Beginning;
         read(&mut tail, buffer, &self.source, queue, notices)?;
         self.current = Some(tail);
         Ok(())

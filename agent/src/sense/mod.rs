@@ -8,11 +8,12 @@ mod watch;
 pub use auth_file::AuthFile;
 pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
 
-use crate::observation::Observation;
+use crate::observation::{Cursor, Observation};
 use crate::queue::{Closed, Sender};
 use crate::sys::Stop;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// Something that sees.
 pub trait Sensor: Send {
@@ -21,6 +22,10 @@ pub trait Sensor: Send {
 
     /// What it watches, for an operator.
     fn describe(&self) -> String;
+
+    /// Takes its place in sources of which nothing was read before, and gives it by source: what happens from now on is seen.
+    /// Once it is spooled, that holds also when the agent is killed before it has read anything.
+    fn begin(&mut self) -> Vec<(Arc<str>, Cursor)>;
 
     /// Sees until `stop` is raised or nobody reads the queue any more. An error ends it; whoever started it starts it again,
     /// and it goes on where it was.

@@ -90,6 +90,9 @@ impl Tail {
         else {
             return Ok(false);
         };
+        if *cursor == Self::nowhere() {
+            return Ok(true);
+        }
         if self.length()? < *offset {
             return Ok(false);
         }
@@ -223,7 +226,18 @@ impl Tail {
         }
     }
 
-    fn cursor(&self) -> Cursor {
+    /// The beginning of a file that is not there yet.
+    pub(super) fn nowhere() -> Cursor {
+        Cursor::File {
+            device: 0,
+            inode: 0,
+            offset: 0,
+            covered: 0,
+            fingerprint: hash(&[]),
+        }
+    }
+
+    pub(super) fn cursor(&self) -> Cursor {
         Cursor::File {
             device: self.device,
             inode: self.inode,

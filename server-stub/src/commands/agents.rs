@@ -4,6 +4,7 @@ use super::{Data, Failure};
 use crate::registry::Registry;
 use clap::Args;
 use picket_common::ndjson;
+use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
 
 /// Shows the hosts that were let in.
@@ -36,7 +37,9 @@ impl Agents {
                 (None, Some(time)) => format!("seen {time}"),
                 (None, None) => "never seen".to_owned(),
             };
-            writeln!(output, "{}  {:<24} {state}", agent.id, agent.host)?;
+            // A host says itself what it is called.
+            let host = Plain(&agent.host).to_string();
+            writeln!(output, "{}  {host:<24} {state}", agent.id)?;
         }
         Ok(())
     }

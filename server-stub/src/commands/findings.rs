@@ -36,7 +36,7 @@ impl Findings {
         let mut query = Query::new(&folder, Filter::Findings);
         loop {
             let mut rows = Vec::new();
-            query.more(|row| rows.push(row))?;
+            let read = query.more(|row| rows.push(row));
             if !rows.is_empty() {
                 let printer = Printer::new(&self.data.data, self.json)?;
                 let mut output = io::stdout().lock();
@@ -45,6 +45,7 @@ impl Findings {
                 }
                 output.flush()?;
             }
+            read?;
             match &watch {
                 Some(watch) => drop(watch.read_events().map_err(io::Error::from)?),
                 None => return Ok(()),

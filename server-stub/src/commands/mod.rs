@@ -8,6 +8,7 @@ mod show;
 mod token;
 
 use clap::{Args, Parser};
+use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,7 +60,12 @@ impl Command {
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(failure) => {
                 // Nothing is left to tell if standard error is gone too.
-                drop(writeln!(io::stderr(), "picket-collector: {failure}"));
+                // It may repeat what was given.
+                drop(writeln!(
+                    io::stderr(),
+                    "picket-collector: {}",
+                    Plain(&failure.to_string())
+                ));
                 ExitCode::FAILURE
             }
         }

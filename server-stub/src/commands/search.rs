@@ -31,12 +31,13 @@ impl Search {
         let printer = Printer::new(&self.data.data, self.json)?;
         let mut output = BufWriter::new(io::stdout().lock());
         let mut failed = Ok(());
-        Query::new(&self.data.records(), filter).more(|row| {
+        let read = Query::new(&self.data.records(), filter).more(|row| {
             if failed.is_ok() {
                 failed = printer.print(&mut output, &row);
             }
-        })?;
+        });
         failed?;
-        Ok(output.flush()?)
+        output.flush()?;
+        Ok(read?)
     }
 }

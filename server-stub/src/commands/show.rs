@@ -38,7 +38,7 @@ impl Printer {
             }
             ndjson::write(output, &value)?;
         } else {
-            writeln!(output, "{host}  {}", Plain(&sentence(&row.record)))?;
+            writeln!(output, "{}  {}", Plain(host), Plain(&sentence(&row.record)))?;
         }
         Ok(())
     }

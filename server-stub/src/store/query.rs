@@ -3,7 +3,7 @@
 use super::StoreError;
 use picket_common::record::Record;
 use picket_common::time::Timestamp;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,24 +54,22 @@ impl Query {
         }
     }
 
-    /// What has arrived since this was last asked.
+    /// What has arrived since this was last asked. A day that cannot be read is an error once the others have been read.
     pub fn more(&mut self, mut give: impl FnMut(Row)) -> Result<(), StoreError> {
+        let mut read = Ok(());
         for path in days(&self.folder)? {
             let after = self.after.get(&path).copied().unwrap_or(0);
-            let last = self.day(&path, after, &mut give).map_err(|error| match error {
-                rusqlite::Error::SqliteFailure(_, Some(reason))
-                    if matches!(self.filter, Filter::Words(_)) =>
+            match self.day(&path, after, &mut give) {
+                Ok(last) => drop(self.after.insert(path, last)),
+                Err(rusqlite::Error::SqliteFailure(code, Some(reason)))
+                    if matches!(self.filter, Filter::Words(_)) && code.code == ErrorCode::Unknown =>
                 {
-                    StoreError::Search(reason)
+                    return Err(StoreError::Search(reason));
                 }
-                error => StoreError::Day {
-                    path: path.clone(),
-                    error,
-                },
-            })?;
-            self.after.insert(path, last);
+                Err(error) => read = Err(StoreError::Day { path, error }),
+            }
         }
-        Ok(())
+        read
     }
 
     fn day(&self, path: &Path, after: i64, give: &mut impl FnMut(Row)) -> rusqlite::Result<i64> {

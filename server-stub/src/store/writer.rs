@@ -3,10 +3,12 @@
 use super::StoreError;
 use super::day::{Day, Entry};
 use picket_common::record::Record;
+use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use picket_common::wire::{Item, Receipt, Refused};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -69,6 +71,7 @@ impl Writer {
             folder: folder.to_owned(),
             doorbell,
             days: BTreeMap::new(),
+            trouble: None,
         };
         let thread = thread::Builder::new()
             .name("store".to_owned())
@@ -98,6 +101,8 @@ struct Store {
     doorbell: File,
     /// By day, as `2026-11-24`.
     days: BTreeMap<String, Day>,
+    /// Why nothing can be kept now.
+    trouble: Option<String>,
 }
 
 impl Store {
@@ -109,6 +114,9 @@ impl Store {
             match self.commit(&batches, now) {
                 Ok(receipts) => {
                     self.ring();
+                    if self.trouble.take().is_some() {
+                        say("what comes is kept again");
+                    }
                     for ((_, reply), receipt) in batches.into_iter().zip(receipts) {
                         // Whoever hung up asks again.
                         drop(reply.send(Ok(receipt)));
@@ -117,8 +125,16 @@ impl Store {
                 Err(error) => {
                     // The connections may be what is broken.
                     self.days.clear();
+                    let reason = error.to_string();
                     for (_, reply) in batches {
-                        drop(reply.send(Err(error.to_string())));
+                        drop(reply.send(Err(reason.clone())));
+                    }
+                    // Agents come again and again with the same.
+                    if self.trouble.as_ref() != Some(&reason) {
+                        say(&format!(
+                            "{reason}; nothing is kept, and agents keep what they have"
+                        ));
+                        self.trouble = Some(reason);
                     }
                 }
             }
@@ -203,6 +219,11 @@ impl Store {
         })
         .map_err(wrong)
     }
+}
+
+fn say(text: &str) {
+    // Nothing is left to tell if standard error is gone.
+    drop(writeln!(io::stderr(), "picket-collector: {}", Plain(text)));
 }
 
 fn refuse(receipt: &mut Receipt, sequence: Option<u64>, reason: String) {

@@ -9,6 +9,7 @@ use crate::plugs;
 use crate::sys::Tool;
 use jiff::tz::TimeZone;
 use picket_common::time::Timestamp;
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -27,7 +28,7 @@ const SKEW: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn checks(settings: &Auth, now: Timestamp) -> Vec<Check> {
-    let journal = plugs::follows_journal(settings);
+    let journal = plugs::follows_journal(settings, &BTreeMap::new());
     let files = &settings.files;
     if !journal && !files.iter().any(|path| path.exists()) {
         let names: Vec<_> = files.iter().map(|path| path.display()).collect();
@@ -42,7 +43,7 @@ pub(super) fn checks(settings: &Auth, now: Timestamp) -> Vec<Check> {
     }
     // Of the two usual ones only one is ever there.
     let usual = *files == Auth::default().files;
-    let looked_at = files.iter().filter(|path| !usual || path.exists());
+    let looked_at = files.iter().filter(|path| !journal && (!usual || path.exists()));
     let mut checks: Vec<Check> = looked_at.map(|path| file(path, now)).collect();
     if journal {
         checks.push(of_journal(now));

@@ -266,3 +266,41 @@ fn a_file_that_is_gone_after_a_restart_is_a_loss() {
         Ok(Notice::Lost { .. })
     ));
 }
+
+#[test]
+fn a_start_at_the_end_holds_after_a_kill_before_anything_was_read() {
+    for begins in [Some("old\n"), Some(""), None] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        if let Some(text) = begins {
+            fs::write(&file, text).unwrap();
+        }
+        let (tell, _) = mpsc::channel();
+        let mut sensor = AuthFile::new(&[file], Start::End, &BTreeMap::new(), tell);
+        let places = sensor.begin();
+        drop(sensor);
+        append(&folder.path().join("log"), b"new\n");
+        let mut bench = Bench::resume(folder, Some(places[0].1.clone()));
+        if begins == Some("old\n") {
+            assert!(bench.next().again);
+        }
+        bench.lines(&["new"]);
+    }
+}
+
+#[test]
+fn a_log_that_was_moved_away_and_comes_back_is_not_read_again() {
+    let mut bench = Bench::start(|folder| append(&folder.join("log"), b"one\n"));
+    bench.lines(&["one"]);
+    fs::rename(bench.path("log"), bench.path("aside")).unwrap();
+    std::os::unix::fs::symlink("log", bench.path("log")).unwrap();
+    let Ok(Notice::Warning(said)) = bench.notices.recv_timeout(Duration::from_secs(10)) else {
+        panic!()
+    };
+    assert!(said.contains("symbolic links"), "{said}");
+    bench.append("aside", "two\n");
+    fs::rename(bench.path("aside"), bench.path("log")).unwrap();
+    bench.lines(&["two"]);
+    bench.append("log", "three\n");
+    bench.lines(&["three"]);
+}

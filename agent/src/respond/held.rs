@@ -1,0 +1,83 @@
+//! What is blocked, and until when.
+
+use picket_common::action::{Action, Network, Target};
+use picket_common::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A block that holds, or would hold in enforce mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// What was decided.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Until when; `None` is until undone.
+    pub until: Option<Timestamp>,
+}
+
+/// All blocks that hold.
+#[derive(Default)]
+pub(super) struct Held {
+    live: BTreeMap<Network, Block>,
+    /// When each ends, the first to end first.
+    deadlines: BTreeSet<(Timestamp, Network)>,
+}
+
+impl Held {
+    pub(super) fn live(&self) -> &BTreeMap<Network, Block> {
+        &self.live
+    }
+
+    pub(super) fn hold(&mut self, network: Network, block: Block) {
+        self.release(&network);
+        self.deadlines.extend(block.until.map(|until| (until, network)));
+        self.live.insert(network, block);
+    }
+
+    pub(super) fn release(&mut self, network: &Network) -> Option<Block> {
+        let block = self.live.remove(network)?;
+        if let Some(until) = block.until {
+            self.deadlines.remove(&(until, *network));
+        }
+        Some(block)
+    }
+
+    /// When the next one ends.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(until, _)| *until)
+    }
+
+    /// Those whose time is over.
+    pub(super) fn over(&self, now: Timestamp) -> Vec<Network> {
+        let over = self.deadlines.iter().take_while(|(until, _)| *until <= now);
+        over.map(|(_, network)| *network).collect()
+    }
+
+    /// Lets all of them end so much later, or earlier.
+    pub(super) fn shift(&mut self, micros: i64) {
+        self.deadlines.clear();
+        for (network, block) in &mut self.live {
+            block.until = block.until.map(|until| shifted(until, micros));
+            self.deadlines.extend(block.until.map(|until| (until, *network)));
+        }
+    }
+
+    /// A block that seems to have begun later than now was written down before the clock was set back: it begins now.
+    pub(super) fn begin_by(&mut self, now: Timestamp) {
+        let late = |block: &&Block| match (block.until, block.action.ttl) {
+            (Some(until), Some(ttl)) => until > now.plus(ttl),
+            _ => false,
+        };
+        let late: Vec<Block> = self.live.values().filter(late).cloned().collect();
+        for mut block in late {
+            let Target::BlockIp(network) = block.action.target;
+            block.until = block.action.ttl.map(|ttl| now.plus(ttl));
+            self.hold(network, block);
+        }
+    }
+}
+
+/// A time on a clock that was set by so much.
+pub(super) fn shifted(time: Timestamp, micros: i64) -> Timestamp {
+    Timestamp::from_micros(time.as_micros().saturating_add(micros))
+}
