@@ -1,4 +1,7 @@
 //! What was done, written down before it is done: NDJSON, one numbered entry a line, only ever appended to.
+//!
+//! Behind the last entry lie empty lines, room for the next ones: an entry that is written into a file that does not grow
+//! is on disk without the file system's journal, which others keep busy, having to be written first.
 
 use picket_common::action::{Action, Decision};
 use picket_common::record::Outcome;
@@ -7,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A file longer than this, most of it over and done with, is written anew.
 const LONG: u64 = 4 << 20;
+/// How much room is made at once.
+const ROOM: usize = 64 << 10;
 
 /// The ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +52,10 @@ pub struct Ledger {
     live: BTreeMap<String, (Action, Timestamp)>,
     /// Outcomes that the spool may not have.
     unspooled: Vec<(u64, Outcome)>,
-    bytes: u64,
+    /// Where the next entry goes.
+    end: u64,
+    /// Where the file ends.
+    room: u64,
 }
 
 impl Ledger {
@@ -58,7 +66,8 @@ impl Ledger {
             next: 1,
             live: BTreeMap::new(),
             unspooled: Vec::new(),
-            bytes: 0,
+            end: 0,
+            room: 0,
         }
     }
 
@@ -78,8 +87,9 @@ impl Ledger {
         }
         let file = OpenOptions::new()
             .read(true)
-            .append(true)
+            .write(true)
             .create(true)
+            .truncate(false)
             .mode(0o600)
             .open(path)
             .map_err(wrong)?;
@@ -87,34 +97,41 @@ impl Ledger {
         let mut problems = Vec::new();
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();
-        let mut sound = 0;
         for at in 1.. {
-            sound += line.len() as u64;
             line.clear();
-            if (&mut reader)
+            let read = (&mut reader)
                 .take(1 << 20)
                 .read_until(b'\n', &mut line)
-                .map_err(wrong)?
-                == 0
-            {
+                .map_err(wrong)?;
+            if read == 0 {
                 break;
             }
+            let start = ledger.room;
+            ledger.room += read as u64;
+            if line == b"\n" {
+                continue;
+            }
+            let whole = line.ends_with(b"\n");
             match serde_json::from_slice::<Entry>(&line) {
-                Ok(entry) => ledger.take(entry, spooled),
-                Err(error) if line.ends_with(b"\n") => {
+                Ok(entry) if whole => ledger.take(entry, spooled),
+                Err(error) if whole => {
                     problems.push(format!(
                         "{}:{at}: {error}; the line is passed over",
                         path.display()
                     ));
                 }
                 // The end that a crash left.
-                Err(_) => file.set_len(sound).map_err(wrong)?,
+                _ => {
+                    file.set_len(start).map_err(wrong)?;
+                    ledger.room = start;
+                    break;
+                }
             }
+            ledger.end = ledger.room;
         }
-        ledger.bytes = file.metadata().map_err(wrong)?.len();
         ledger.next = ledger.next.max(spooled + 1);
         ledger.file = Some((path.to_owned(), file));
-        if ledger.bytes > LONG {
+        if ledger.end > LONG {
             ledger.compact()?;
         }
         Ok((ledger, problems))
@@ -182,14 +199,21 @@ impl Ledger {
 
     fn append(&mut self, body: Body) -> Result<u64, LedgerError> {
         let number = self.next;
-        if let Some((path, file)) = &mut self.file {
+        if let Some((path, file)) = &self.file {
             let line = line(&Entry { number, body });
-            // One write, at the end: a line is there or it is torn, and then nothing was done.
-            file.write_all(&line).map_err(|error| LedgerError {
+            let wrong = |error| LedgerError {
                 path: path.clone(),
                 error,
-            })?;
-            self.bytes += line.len() as u64;
+            };
+            let end = self.end + line.len() as u64;
+            if end > self.room {
+                let room = vec![b'\n'; ROOM.max(line.len())];
+                file.write_all_at(&room, self.end).map_err(wrong)?;
+                file.sync_data().map_err(wrong)?;
+                self.room = self.end + room.len() as u64;
+            }
+            file.write_all_at(&line, self.end).map_err(wrong)?;
+            self.end = end;
         }
         self.next += 1;
         Ok(number)
@@ -228,10 +252,12 @@ impl Ledger {
             file.sync_all()?;
             fs::rename(&fresh, &path)?;
             File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
-            OpenOptions::new().append(true).read(true).open(&path)
+            Ok(file)
         };
         match write() {
             Ok(file) => {
+                self.end = file.metadata().map_or(0, |data| data.len());
+                self.room = self.end;
                 self.file = Some((path, file));
                 Ok(())
             }

@@ -420,6 +420,40 @@ fn blocks_outlive_the_agent_and_are_put_back() {
 }
 
 #[test]
+fn the_ledger_makes_room_ahead_and_goes_on_behind_its_last_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let fake = Fake::default();
+    let mut rounds = Vec::new();
+    for round in 0..3_u8 {
+        let mut response = open(&path, &fake, 0);
+        for number in 0..120_u8 {
+            let finding = finding(&format!("198.51.{round}.{number}"), u64::from(number));
+            response.consider(&finding, NOW).unwrap();
+        }
+        rounds.push(response.number());
+        assert_eq!(response.blocks().count(), (usize::from(round) + 1) * 120);
+    }
+    assert_eq!(rounds, [240, 480, 720], "a claim and an outcome each");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let entries: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(entries.len(), 720);
+    assert!(text.ends_with("\n\n"), "there is room");
+
+    // A crash left half an entry in the room; what comes behind it is read all the same.
+    let end = text.trim_end().len() + 1;
+    let mut torn = text.into_bytes();
+    torn[end..end + 9].copy_from_slice(b"{\"number\"");
+    std::fs::write(&path, torn).unwrap();
+    let (ledger, problems) = Ledger::open(&path, 720).unwrap();
+    assert!(
+        problems.len() == 1 && problems[0].contains("passed over"),
+        "{problems:?}"
+    );
+    assert_eq!(ledger.live().len(), 360);
+}
+
+#[test]
 fn a_firewall_that_refuses_is_a_failure_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Fake::default();
