@@ -1,14 +1,14 @@
 # `make test` is all that has to hold; `make run` shows it at work. Both install what is missing.
-.PHONY: help run demo test lint bench tools
+.PHONY: help run demo test lint bench build-tools demo-tools test-tools
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-tools:
-	@packaging/prepare.sh
+build-tools demo-tools test-tools:
+	@packaging/prepare.sh $(@:-tools=)
 
-lint: tools ## Format, lints, licences, unused dependencies
+lint: test-tools ## Format, lints, licences, unused dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --log-level error check bans licenses sources
@@ -20,14 +20,14 @@ test: lint ## Everything that has to hold
 	@[ "$$(id -u)" != 0 ] || packaging/lab-root.sh >/dev/null || true
 	cargo nextest run --workspace --locked
 
-run: tools ## A collector and an agent in monitor mode on this machine's own logs, until Ctrl-C
+run: build-tools ## A collector and an agent in monitor mode on this machine's own logs, until Ctrl-C
 	cargo build --release --workspace --locked --bins
 	@packaging/run.sh
 
-demo: tools ## A real attack on a real sshd, in network namespaces of its own: seen, blocked, undone
+demo: demo-tools ## A real attack on a real sshd, in network namespaces of its own: seen, blocked, undone
 	cargo build --release --workspace --locked --bins
 	@target/release/demo
 
-bench: tools ## The table of figures; fail2ban, where it is installed, is the peer
+bench: test-tools ## The table of figures; fail2ban, where it is installed, is the peer
 	cargo build --release --workspace --locked --bins
 	cargo bench --locked -p picket-tests

@@ -1,28 +1,33 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and this machine lacks; says nothing when nothing is missing.
+# prepare.sh build|demo|test: installs what is needed for that and this machine lacks; says nothing when nothing is missing.
 set -euo pipefail
+case ${1:?} in build | demo | test) for=$1 ;; *) sed -n 2p "$0" >&2 && exit 2 ;; esac
 
 missing=()
 need() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
 need cc gcc
 need make make
-# The laboratory: a real sshd and rsyslogd in network namespaces, and a client that can be told a password.
-need ip iproute2
-need unshare util-linux
-need sshd openssh-server
-need ssh openssh-client
-need sshpass sshpass
-need rsyslogd rsyslog
-need openssl openssl
-need curl curl
-need nft nftables
-# Hosts that are really booted, clocks that can be set, disks that can be broken.
-need debootstrap debootstrap
-need systemd-nspawn systemd-container
-need faketime faketime
-need mkfs.ext4 e2fsprogs
-need ipset ipset
-need iptables-legacy iptables
+if [ "$for" != build ]; then
+  # The laboratory: a real sshd and rsyslogd in network namespaces, and a client that can be told a password.
+  need ip iproute2
+  need unshare util-linux
+  need sshd openssh-server
+  need ssh openssh-client
+  need sshpass sshpass
+  need rsyslogd rsyslog
+  need openssl openssl
+  need curl curl
+  need nft nftables
+fi
+if [ "$for" = test ]; then
+  # Hosts that are really booted, clocks that can be set, disks that can be broken.
+  need debootstrap debootstrap
+  need systemd-nspawn systemd-container
+  need faketime faketime
+  need mkfs.ext4 e2fsprogs
+  need ipset ipset
+  need iptables-legacy iptables
+fi
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo
@@ -32,6 +37,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+[ "$for" = test ] || exit 0
 for tool in cargo-nextest cargo-deny cargo-machete; do
   command -v "$tool" >/dev/null || {
     echo "installing: $tool"

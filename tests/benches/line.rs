@@ -14,6 +14,7 @@ const LINES: usize = 260_000;
 /// Numbers of records begin at a multiple of this.
 const STRETCH: u64 = 1 << 20;
 const PROBES: u32 = 300;
+const IDLE: Duration = Duration::from_secs(60);
 const LIVE: u32 = 100_000;
 const SETTINGS: &str = "[respond]\nmode = \"enforce\"\nmax_blocks = 200000\n";
 
@@ -55,6 +56,14 @@ fn throughput(namespace: &str) {
         "{:<60} {:>7.1} MiB",
         "agent and courier, idle, PSS",
         line.memory() / 1048576.0
+    );
+    let before = line.processor_time();
+    std::thread::sleep(IDLE);
+    let used = line.processor_time() - before;
+    println!(
+        "{:<60} {:>7.4} %",
+        "agent and courier, idle, share of one processor over 60 s",
+        used.as_secs_f64() / IDLE.as_secs_f64() * 100.0
     );
     let log = attack_log(LINES, 7);
     let start = Instant::now();

@@ -355,27 +355,41 @@ impl Line {
 
     /// The memory of the agent and its child processes, each shared page counted once among those that share it, in bytes.
     pub fn memory(&self) -> f64 {
-        let agent = self.pid;
-        let children = fs::read_to_string(format!("/proc/{agent}/task/{agent}/children")).unwrap_or_default();
-        let own = agent.to_string();
-        let threads = fs::read_dir(format!("/proc/{agent}/task")).expect("it runs");
-        let mut pids: Vec<String> = threads
-            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
-            .chain([children, own])
-            .flat_map(|text| {
-                text.split_ascii_whitespace()
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        pids.sort();
-        pids.dedup();
         let pss = |pid: &String| {
             let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
             line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()
         };
-        pids.iter().filter_map(pss).sum::<f64>() * 1024.0
+        self.processes().iter().filter_map(pss).sum::<f64>() * 1024.0
+    }
+
+    /// The processor time that the agent and its child processes have used.
+    pub fn processor_time(&self) -> Duration {
+        let used = |task: fs::DirEntry| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        };
+        let tasks = |pid: &String| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+        let processes = self.processes();
+        let nanoseconds = processes.iter().flat_map(tasks).flatten().filter_map(used).sum();
+        Duration::from_nanos(nanoseconds)
+    }
+
+    /// The pids of the agent and its child processes.
+    fn processes(&self) -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).expect("it runs");
+        let mut pids: Vec<String> = threads
+            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
+            .flat_map(|text| {
+                text.split_ascii_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .chain([self.pid.to_string()])
+            .collect();
+        pids.sort();
+        pids.dedup();
+        pids
     }
 
     /// The agent's process.
