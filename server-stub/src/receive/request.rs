@@ -4,8 +4,8 @@ use super::batch;
 use super::server::Shared;
 use crate::registry::RegistryError;
 use crate::store::Batch;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode, header};
 use picket_common::wire::{
     ENROLL_PATH, EnrollReply, EnrollRequest, LARGEST_BATCH, RECORDS_PATH, RENEW_PATH, Receipt, Refusal,
@@ -18,6 +18,8 @@ use tokio::time::timeout;
 
 /// How long a body may take.
 const BODY: Duration = Duration::from_secs(60);
+/// So much of a body that is too long is still read.
+const DRAINED: usize = 4 << 20;
 /// A request for a certificate is no longer.
 const LONGEST_ENROLL: usize = 64 << 10;
 
@@ -166,10 +168,37 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-async fn whole(body: Incoming, limit: usize) -> Result<Bytes, Refused> {
-    match timeout(BODY, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) => Err((StatusCode::PAYLOAD_TOO_LARGE, error.to_string())),
+async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Refused> {
+    let too_long = || {
+        let reason = format!("the body is longer than {limit} bytes");
+        (StatusCode::PAYLOAD_TOO_LARGE, reason)
+    };
+    // Whoever asks first whether to send it need not.
+    if body.size_hint().lower() > (limit + DRAINED) as u64 {
+        return Err(too_long());
+    }
+    let read = async {
+        let (mut whole, mut length) = (Vec::new(), 0_usize);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            length = length.saturating_add(data.len());
+            // The rest is read and thrown away, up to a bound: a connection that is closed with something unread is reset,
+            // and the answer may be lost with it.
+            if length > limit + DRAINED {
+                break;
+            }
+            if length <= limit {
+                whole.extend_from_slice(&data);
+            }
+        }
+        if length > limit {
+            return Err(too_long());
+        }
+        Ok(Bytes::from(whole))
+    };
+    match timeout(BODY, read).await {
+        Ok(read) => read,
         Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body took too long".to_owned())),
     }
 }
