@@ -181,7 +181,11 @@ fn half_batches_bombs_long_lines_and_strangers_are_refused_and_the_rest_is_serve
     assert!(post(&whole[..whole.len() / 2], &host).ends_with(" 400"));
     assert!(post(&pack(&vec![b'\n'; 64 << 20]), &host).ends_with(" 400"));
     assert!(post(&pack(&vec![b'x'; 10_000_000]), &host).ends_with(" 400"));
-    assert!(post(&vec![b'x'; 10_000_000], &host).ends_with(" 413"));
+    // The answer arrives although much of the body is still on its way.
+    for _ in 0..8 {
+        assert!(post(&vec![b'x'; 10_000_000], &host).ends_with(" 413"));
+        assert!(post(&vec![b'x'; 500_000], &host[..2]).ends_with(" 401"));
+    }
     let refused = post(&pack(b"{\"sequence\":1}\nnonsense\n"), &host);
     assert!(
         refused.ends_with(" 200") && refused.matches("reason").count() == 2,

@@ -1,6 +1,7 @@
 //! Receiving: connections, requests, batches.
 
 mod batch;
+mod hosts;
 mod request;
 mod server;
 

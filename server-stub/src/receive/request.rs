@@ -6,6 +6,7 @@ use crate::registry::RegistryError;
 use crate::store::Batch;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
 use picket_common::wire::{
     ENROLL_PATH, EnrollReply, EnrollRequest, LARGEST_BATCH, RECORDS_PATH, RENEW_PATH, Receipt, Refusal,
@@ -18,8 +19,10 @@ use tokio::time::timeout;
 
 /// How long a body may take.
 const BODY: Duration = Duration::from_secs(60);
-/// So much of a body that is too long is still read.
-const DRAINED: usize = 4 << 20;
+/// How long a body may not get on.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long what is left of a refused body is read.
+const LINGER: Duration = Duration::from_secs(5);
 /// A request for a certificate is no longer.
 const LONGEST_ENROLL: usize = 64 << 10;
 
@@ -32,18 +35,39 @@ pub(super) async fn answer(
     agent: Option<Arc<str>>,
     request: Request<Incoming>,
 ) -> Answer {
-    match serve(&shared, agent, request).await {
+    let (parts, mut body) = request.into_parts();
+    match serve(&shared, agent, &parts, &mut body).await {
         Ok(answer) => answer,
-        Err((status, error)) => json(status, &Refusal { error }),
+        Err((status, error)) => {
+            linger(&mut body).await;
+            json(status, &Refusal { error })
+        }
     }
+}
+
+/// Reads on for a while and throws away: a connection that is closed with something unread is reset, and the answer may be
+/// lost with it.
+async fn linger(body: &mut Incoming) {
+    let drain = async {
+        let mut left = 2 * LARGEST_BATCH;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(length) else {
+                return;
+            };
+            left = less;
+        }
+    };
+    // Whoever is slower than that does not get to know.
+    drop(timeout(LINGER, drain).await);
 }
 
 async fn serve(
     shared: &Arc<Shared>,
     agent: Option<Arc<str>>,
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: &mut Incoming,
 ) -> Result<Answer, Refused> {
-    let (parts, body) = request.into_parts();
     let version = parts.headers.get(VERSION_HEADER).map(|value| value.as_bytes());
     if version != Some(VERSION.as_bytes()) {
         let reason = format!("this collector speaks version {VERSION} of the protocol ({VERSION_HEADER})");
@@ -66,7 +90,11 @@ async fn serve(
         }
         path if path.starts_with(RECORDS_PATH) => {
             let agent = admitted(shared, agent).await?;
-            // Bodies are large: only so many are held at once.
+            // Bodies are large: only so many are held at once, and no host may hold them all.
+            let _own = shared.hosts.enter(&agent).ok_or_else(|| {
+                let reason = "this host sends too many batches at once".to_owned();
+                (StatusCode::TOO_MANY_REQUESTS, reason)
+            })?;
             let _room = shared.bodies.acquire().await.map_err(internal)?;
             let body = whole(body, LARGEST_BATCH).await?;
             let compressed = match parts
@@ -168,39 +196,28 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Refused> {
+async fn whole(body: &mut Incoming, limit: usize) -> Result<Bytes, Refused> {
+    let late = |_| (StatusCode::REQUEST_TIMEOUT, "the body took too long".to_owned());
     let too_long = || {
         let reason = format!("the body is longer than {limit} bytes");
         (StatusCode::PAYLOAD_TOO_LARGE, reason)
     };
-    // Whoever asks first whether to send it need not.
-    if body.size_hint().lower() > (limit + DRAINED) as u64 {
+    if body.size_hint().lower() > limit as u64 {
         return Err(too_long());
     }
     let read = async {
-        let (mut whole, mut length) = (Vec::new(), 0_usize);
-        while let Some(frame) = body.frame().await {
+        let mut whole = Vec::new();
+        while let Some(frame) = timeout(SILENCE, body.frame()).await.map_err(late)? {
             let frame = frame.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
-            length = length.saturating_add(data.len());
-            // The rest is read and thrown away, up to a bound: a connection that is closed with something unread is reset,
-            // and the answer may be lost with it.
-            if length > limit + DRAINED {
-                break;
+            if whole.len() + data.len() > limit {
+                return Err(too_long());
             }
-            if length <= limit {
-                whole.extend_from_slice(&data);
-            }
-        }
-        if length > limit {
-            return Err(too_long());
+            whole.extend_from_slice(&data);
         }
         Ok(Bytes::from(whole))
     };
-    match timeout(BODY, read).await {
-        Ok(read) => read,
-        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body took too long".to_owned())),
-    }
+    timeout(BODY, read).await.map_err(late)?
 }
 
 async fn blocking<T: Send + 'static>(

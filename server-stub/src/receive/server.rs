@@ -1,5 +1,6 @@
 //! The listening socket and the connections on it.
 
+use super::hosts::Hosts;
 use super::request::{answer, internal};
 use crate::authority::{Authority, AuthorityError};
 use crate::registry::{Registry, RegistryError};
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) authority: Authority,
     pub(super) writer: Writer,
     pub(super) bodies: Semaphore,
+    pub(super) hosts: Hosts,
     registry: Mutex<Registry>,
 }
 
@@ -101,6 +103,7 @@ impl Server {
             authority,
             writer: Writer::start(&folder.join("records"))?,
             bodies: Semaphore::new(BODIES),
+            hosts: Hosts::default(),
             registry: Mutex::new(Registry::open(folder)?),
         };
         Ok(Self {
