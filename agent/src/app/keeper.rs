@@ -99,7 +99,10 @@ impl Keeper {
             }
             let stale = batch.since.is_some_and(|since| since.elapsed() >= CURSORS);
             if !batch.records.is_empty() || stale || ended {
-                self.write(std::mem::take(&mut batch));
+                if !self.write(std::mem::take(&mut batch)) {
+                    // A later batch must not say that its sources were read past what this one held.
+                    return;
+                }
                 dirty = dirty.or_else(|| self.is_dirty().then(Instant::now));
             }
             if ended || dirty.is_some_and(|since| since.elapsed() >= UNSYNCED) {
@@ -115,9 +118,10 @@ impl Keeper {
     }
 
     /// Writes a batch, trying again for as long as it takes: meanwhile the queues fill, and the logs keep what is not read.
-    fn write(&self, batch: Batch) {
+    /// Gives up, and says so by `false`, only when the agent ends.
+    fn write(&self, batch: Batch) -> bool {
         let cursors: Vec<(Arc<str>, Cursor)> = batch.cursors.into_iter().collect();
-        let mut told = false;
+        let (mut told, mut ending) = (false, false);
         loop {
             let done = self
                 .spool
@@ -132,18 +136,20 @@ impl Keeper {
                     if !batch.records.is_empty() {
                         self.courier.spooled();
                     }
-                    return;
+                    return true;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::error!("{error}; nothing is read until the spool can be written again");
                     }
-                    if self.stop.wait(AGAIN) {
+                    if ending {
                         tracing::warn!(
                             "ending without it: what was not written is read again at the next start"
                         );
-                        return;
+                        return false;
                     }
+                    // There may be room by now.
+                    ending = self.stop.wait(AGAIN);
                 }
             }
         }

@@ -103,6 +103,15 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         sensors.push(spawn("sensor", run)?);
     }
     drop((observed, notice));
+    // Before the actor, which has told it more than the queue holds when the last run could not.
+    threads.push({
+        let keeper = Keeper {
+            spool: Arc::clone(&spool),
+            courier: Arc::clone(&watch),
+            stop: stop.clone(),
+        };
+        spawn("keeper", move || keeper.keep(&to_keep))?
+    });
     let (ask, asked) = queue("asked", ASKED);
     let (note, noted) = queue("history", NOTED);
     let reached = Arc::new(Reached::open(settings.reached()));
@@ -138,14 +147,6 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let mut historian = Historian::new(&settings.history());
     threads.push(spawn("historian", move || historian.listen(&noted))?);
     threads.push(spawn("notices", move || hear(&notices, &judged))?);
-    threads.push({
-        let keeper = Keeper {
-            spool: Arc::clone(&spool),
-            courier: Arc::clone(&watch),
-            stop: stop.clone(),
-        };
-        spawn("keeper", move || keeper.keep(&to_keep))?
-    });
     let courier = courier::start(settings, user, Arc::clone(&watch), spool, status, reached)?;
 
     // Whoever started it may wait for this line; nobody has to.
