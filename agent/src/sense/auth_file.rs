@@ -73,7 +73,10 @@ impl AuthFile {
                 Ok(()) => String::new(),
                 Err(Broken::Closed) => return Ok(()),
                 Err(Broken::Source(error)) => {
-                    log.current = None;
+                    // Once it can be read again, it is gone on with where that ended.
+                    if let Some(tail) = log.current.take() {
+                        log.resume = Some(tail.cursor());
+                    }
                     format!("{}: {error}; it is waited for", log.path.display())
                 }
             };
