@@ -27,7 +27,7 @@ pub struct Guard {
     logins: LruCache<IpAddr, LastLogin>,
 }
 
-/// What failed from one address.
+/// What failed from one address, or from one /64 of IPv6, all of which belongs to whoever has one address of it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Failures {
     count: u32,
@@ -87,11 +87,12 @@ impl Guard {
 
     /// Learns who logs in.
     pub fn observe(&mut self, login: &Login) {
-        let address = login.address;
+        let (address, place) = (login.address, place(login.address));
         if login.accepted {
-            let failures = self.failures.get(&address).copied().unwrap_or_default();
+            let failures = self.failures.get(&place).copied().unwrap_or_default();
             let lately = login.time.since(failures.last) <= SUSPICION;
-            let suspicious = lately && failures.count > TYPING;
+            // Nobody guesses a key: whoever has one may have failed before, or others may in their name.
+            let suspicious = login.guessable && lately && failures.count > TYPING;
             let last = LastLogin {
                 event: Some(login.event),
                 since: login.time,
@@ -99,10 +100,10 @@ impl Guard {
             };
             self.logins.insert(address, last);
             if !suspicious {
-                self.failures.remove(&address);
+                self.failures.remove(&place);
             }
         } else {
-            let failures = self.failures.entry(address).or_insert_with(Failures::default);
+            let failures = self.failures.entry(place).or_insert_with(Failures::default);
             failures.count = failures.count.saturating_add(login.times);
             failures.last = login.time;
             // Of a session that was there already the failures before it may be heard of only now.
@@ -171,5 +172,13 @@ impl Guard {
             let table = std::fs::read_to_string(path).unwrap_or_default();
             sockets::is_connected(&table, address)
         })
+    }
+}
+
+/// What failures are counted for: an address, or the first one of its /64.
+fn place(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(_) => Network::new(address, 64).map_or(address, |network| network.address()),
     }
 }

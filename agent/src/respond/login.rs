@@ -1,6 +1,6 @@
 //! What the guard learns from events.
 
-use picket_common::event::{AuthAction, Event, Outcome, Payload};
+use picket_common::event::{AuthAction, AuthMethod, Event, Outcome, Payload};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
 use std::net::IpAddr;
@@ -12,6 +12,8 @@ pub struct Login {
     pub(super) event: RecordId,
     pub(super) time: Timestamp,
     pub(super) accepted: bool,
+    /// It was by a password, or by what may be one.
+    pub(super) guessable: bool,
     /// How many times it happened.
     pub(super) times: u32,
 }
@@ -30,6 +32,10 @@ impl Login {
                 Outcome::Failure => false,
                 Outcome::Unknown => return None,
             },
+            guessable: !matches!(
+                auth.method,
+                Some(AuthMethod::PublicKey | AuthMethod::HostBased | AuthMethod::Gssapi)
+            ),
             times: auth.repeated.unwrap_or(1),
         })
     }
