@@ -9,12 +9,15 @@ use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A file longer than this, most of it over and done with, is written anew.
 const LONG: u64 = 4 << 20;
+/// So many of the last outcomes are kept when the file is written anew while the agent runs: some of them may not have
+/// reached the spool yet, which takes far fewer at once.
+const RECENT: u64 = 10_000;
 /// How much room is made at once.
 const ROOM: usize = 64 << 10;
 
@@ -56,6 +59,8 @@ pub struct Ledger {
     end: u64,
     /// Where the file ends.
     room: u64,
+    /// Once entries go this far, the file is written anew.
+    long: u64,
 }
 
 impl Ledger {
@@ -68,6 +73,7 @@ impl Ledger {
             unspooled: Vec::new(),
             end: 0,
             room: 0,
+            long: LONG,
         }
     }
 
@@ -131,8 +137,8 @@ impl Ledger {
         }
         ledger.next = ledger.next.max(spooled + 1);
         ledger.file = Some((path.to_owned(), file));
-        if ledger.end > LONG {
-            ledger.compact()?;
+        if ledger.end > ledger.long {
+            ledger.compact(spooled)?;
         }
         Ok((ledger, problems))
     }
@@ -198,6 +204,12 @@ impl Ledger {
     }
 
     fn append(&mut self, body: Body) -> Result<u64, LedgerError> {
+        if self.end > self.long
+            && let Err(error) = self.compact(self.last().saturating_sub(RECENT))
+        {
+            tracing::warn!("{error}; it goes on growing");
+            self.long = self.end.saturating_mul(2);
+        }
         let number = self.next;
         if let Some((path, file)) = &self.file {
             let line = line(&Entry { number, body });
@@ -219,49 +231,56 @@ impl Ledger {
         Ok(number)
     }
 
-    /// Writes a file with nothing but what counts, and puts it in the place of the old one.
-    fn compact(&mut self) -> Result<(), LedgerError> {
-        let Some((path, _)) = self.file.take() else {
+    /// Writes a file with nothing but what counts, and puts it in the place of the old one: claims of what holds, and the
+    /// outcomes after number `spooled`. After an error the old one is still there.
+    fn compact(&mut self, spooled: u64) -> Result<(), LedgerError> {
+        let Some((path, _)) = &self.file else {
             return Ok(());
         };
-        let write = || -> io::Result<File> {
+        let counts = |line: &[u8]| {
+            let entry = serde_json::from_slice::<Entry>(line);
+            entry.is_ok_and(|entry| match entry.body {
+                Body::Claim { action, .. } => self.live.contains_key(&action.id.to_string()),
+                Body::Outcome(_) => entry.number > spooled,
+            })
+        };
+        let write = || -> io::Result<(File, u64)> {
             let fresh = path.with_extension("new");
-            let mut file = OpenOptions::new()
+            let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(true)
                 .mode(0o600)
                 .open(&fresh)?;
-            let mut text = Vec::new();
-            for (action, time) in self.live.values() {
-                let body = Body::Claim {
-                    action: action.clone(),
-                    time: *time,
-                };
-                text.extend(line(&Entry { number: 0, body }));
+            let mut output = BufWriter::new(&file);
+            let mut reader = BufReader::new(File::open(path)?);
+            let (mut line, mut end) = (Vec::new(), 0);
+            while (&mut reader).take(1 << 20).read_until(b'\n', &mut line)? > 0 {
+                if counts(&line) {
+                    output.write_all(&line)?;
+                    end += line.len() as u64;
+                }
+                line.clear();
             }
-            for (number, outcome) in &self.unspooled {
-                let body = Body::Outcome(outcome.clone());
-                text.extend(line(&Entry {
-                    number: *number,
-                    body,
-                }));
-            }
-            file.write_all(&text)?;
+            output.flush()?;
+            drop(output);
             file.sync_all()?;
-            fs::rename(&fresh, &path)?;
+            fs::rename(&fresh, path)?;
             File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
-            Ok(file)
+            Ok((file, end))
         };
         match write() {
-            Ok(file) => {
-                self.end = file.metadata().map_or(0, |data| data.len());
-                self.room = self.end;
-                self.file = Some((path, file));
+            Ok((file, end)) => {
+                (self.end, self.room) = (end, end);
+                self.long = LONG.max(end.saturating_mul(2));
+                self.file = Some((path.clone(), file));
                 Ok(())
             }
-            Err(error) => Err(LedgerError { path, error }),
+            Err(error) => Err(LedgerError {
+                path: path.clone(),
+                error,
+            }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Respond;
-use picket_common::event::{AuthAction, AuthEvent, Event, Outcome as Result_, Payload, Peer};
+use picket_common::event::{AuthAction, AuthEvent, AuthMethod, Event, Outcome as Result_, Payload, Peer};
 use picket_common::finding::{Finding, RuleRef, Severity};
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
@@ -171,6 +171,73 @@ fn whoever_guesses_a_password_does_not_become_unblockable() {
     assert_eq!(
         response.consider(&found, NOW).unwrap()[0].decision,
         Decision::Simulated
+    );
+}
+
+#[test]
+fn nobody_makes_an_administrator_with_a_key_suspicious_and_a_guesser_cannot_move_next_door() {
+    let by = |address: &str, method, number| {
+        let mut event = login(address, Result_::Success, number);
+        let Payload::Auth(auth) = &mut event.payload;
+        auth.method = Some(method);
+        Login::of(&event).unwrap()
+    };
+    let mut response = simulated(&Respond::default());
+    let refused = |response: &mut Response, address: &str, number| {
+        let outcomes = response.consider(&finding(address, number), NOW).unwrap();
+        matches!(outcomes[0].decision, Decision::Refused { .. })
+    };
+    for number in 0..9 {
+        response.observe(&Login::of(&login("198.51.100.9", Result_::Failure, number)).unwrap());
+    }
+    response.observe(&by("198.51.100.9", AuthMethod::PublicKey, 20));
+    assert!(refused(&mut response, "198.51.100.9", 1));
+
+    for number in 0..6_u64 {
+        let address = format!("2001:db8::{number:x}");
+        response.observe(&Login::of(&login(&address, Result_::Failure, number)).unwrap());
+    }
+    response.observe(&by("2001:db8::99", AuthMethod::Password, 21));
+    assert!(!refused(&mut response, "2001:db8::99", 2));
+    response.observe(&by("2001:db8:0:1::99", AuthMethod::Password, 22));
+    assert!(refused(&mut response, "2001:db8:0:1::99", 3), "another network");
+}
+
+#[test]
+fn the_ledger_stays_short_while_the_agent_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let fake = Fake::default();
+    let mut response = open(&path, &fake, 0);
+    response.consider(&finding("203.0.113.7", 1), NOW).unwrap();
+    for number in 0..20_000_u32 {
+        let [_, _, third, fourth] = number.to_be_bytes();
+        let address = format!("198.51.{third}.{fourth}");
+        response.consider(&finding(&address, 2), NOW).unwrap();
+        response.undo(&address, NOW).unwrap();
+    }
+    let last = response.number();
+    drop(response);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    assert!(bytes < 12 << 20, "{bytes}");
+    let (mut ledger, problems) = Ledger::open(&path, 0).unwrap();
+    assert_eq!(problems, Vec::<String>::new());
+    let held: Vec<_> = ledger
+        .live()
+        .into_iter()
+        .map(|(action, _)| action.target)
+        .collect();
+    assert_eq!(
+        held,
+        [picket_common::action::Target::BlockIp(
+            "203.0.113.7".parse().unwrap()
+        )]
+    );
+    let unspooled = ledger.take_unspooled();
+    assert_eq!(unspooled.last().map(|(number, _)| *number), Some(last));
+    assert!(
+        unspooled.len() >= 5000,
+        "what may not have been spooled is still there"
     );
 }
 
