@@ -74,6 +74,55 @@ fn an_attack_in_a_log_is_a_finding_at_the_collector() {
 }
 
 #[test]
+fn a_spool_that_was_taken_away_does_not_keep_the_agent_from_starting() {
+    let mut line = Line::start("");
+    line.log("");
+    line.start_agent();
+    // More than any queue of the agent holds.
+    let attackers = 3000_u32;
+    let addresses = (0..attackers).map(|at| std::net::Ipv4Addr::from(0xcb00_0000 + at).to_string());
+    line.log(&addresses.map(|address| attack(&address, 5)).collect::<String>());
+    let last = std::net::Ipv4Addr::from(0xcb00_0000 + attackers - 1).to_string();
+    let outcomes = |line: &Line| {
+        line.wait_for(|value| {
+            value["record"] == "outcome" && value["body"]["action"]["target"]["target"] == last.as_str()
+        })
+    };
+    let before = outcomes(&line);
+    line.end_agent(false);
+    std::fs::remove_dir_all(line.path("spool")).unwrap();
+    line.start_agent();
+    assert_eq!(outcomes(&line)["body"]["id"], before["body"]["id"]);
+}
+
+#[test]
+fn whoever_asks_slowly_keeps_nobody_waiting() {
+    use std::io::{Read as _, Write as _};
+    let mut line = Line::start("");
+    line.start_agent();
+    let socket = line.path("control.sock");
+    let slow: Vec<_> = (0..20)
+        .map(|_| {
+            let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+            stream.write_all(b"{").unwrap();
+            stream
+        })
+        .collect();
+    let started = std::time::Instant::now();
+    line.operate(&["status"]).expect("it answers");
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(4),
+        "it did not wait for them"
+    );
+    for mut stream in slow {
+        let mut answer = String::new();
+        // They are hung up on.
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "");
+    }
+}
+
+#[test]
 fn killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice() {
     let mut line = Line::start("");
     line.log("");

@@ -26,16 +26,19 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The group whose members may read.
 const READERS: &str = "picket-read";
 /// How long the other side may take to ask, and the agent to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A question is no longer.
-const LONGEST: u64 = 16 << 10;
+const LONGEST: usize = 16 << 10;
+/// So many of those who may only read are answered at once.
+const READERS_AT_ONCE: usize = 8;
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -220,29 +223,67 @@ impl Control {
     }
 
     fn serve(&self, listener: &UnixListener) {
-        while let Ok(true) = self.stop.wait_for(listener.as_fd()) {
-            if let Ok((stream, _)) = listener.accept()
-                && let Err(error) = self.answer(&stream)
-            {
-                tracing::debug!("control: {error}");
+        let readers = AtomicUsize::new(0);
+        thread::scope(|threads| {
+            while let Ok(true) = self.stop.wait_for(listener.as_fd()) {
+                let Ok((stream, _)) = listener.accept() else {
+                    continue;
+                };
+                let Ok(may_act) = may_act(&stream) else { continue };
+                // Whoever may only read cannot keep root waiting, however many they are and however slowly they ask.
+                if !may_act && readers.fetch_add(1, Ordering::Relaxed) >= READERS_AT_ONCE {
+                    readers.fetch_sub(1, Ordering::Relaxed);
+                    continue;
+                }
+                let readers = &readers;
+                threads.spawn(move || {
+                    if let Err(error) = self.answer(&stream, may_act) {
+                        tracing::debug!("control: {error}");
+                    }
+                    if !may_act {
+                        readers.fetch_sub(1, Ordering::Relaxed);
+                    }
+                });
             }
-        }
+        });
     }
 
-    fn answer(&self, stream: &UnixStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
+    fn answer(&self, stream: &UnixStream, may_act: bool) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let peer = getsockopt(stream, PeerCredentials)?;
-        let may_act = peer.uid() == 0 || peer.uid() == geteuid().as_raw();
-        let mut line = String::new();
-        BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
-        let reply = match serde_json::from_str(&line) {
+        let line = self.question(stream)?;
+        stream.set_nonblocking(false)?;
+        let reply = match serde_json::from_slice(&line) {
             Ok(request) => self.reply(request, may_act),
             Err(error) => Reply::Error(error.to_string()),
         };
         let mut text = serde_json::to_vec(&reply)?;
         text.push(b'\n');
         (&*stream).write_all(&text)
+    }
+
+    /// Reads one line, all of it in [`PATIENCE`].
+    fn question(&self, mut stream: &UnixStream) -> io::Result<Vec<u8>> {
+        let started = Instant::now();
+        let (mut line, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            if left.is_zero() || self.stop.is_raised() || line.len() > LONGEST {
+                return Err(io::Error::from(io::ErrorKind::TimedOut));
+            }
+            self.stop.wait_for_at_most(stream.as_fd(), left)?;
+            let got = match stream.read(&mut buffer) {
+                Ok(0) => return Ok(line),
+                Ok(got) => buffer.get(..got).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
+            let end = memchr::memchr(b'\n', got);
+            line.extend_from_slice(got.get(..end.unwrap_or(got.len())).unwrap_or_default());
+            if end.is_some() {
+                return Ok(line);
+            }
+        }
     }
 
     fn reply(&self, request: Request, may_act: bool) -> Reply {
@@ -286,6 +327,12 @@ impl Control {
             _ => busy(),
         }
     }
+}
+
+/// Whether the other side is root, or the agent's own user; the kernel says who it is.
+fn may_act(stream: &UnixStream) -> io::Result<bool> {
+    let peer = getsockopt(stream, PeerCredentials)?;
+    Ok(peer.uid() == 0 || peer.uid() == geteuid().as_raw())
 }
 
 fn busy() -> Reply {
