@@ -1,4 +1,4 @@
-//! Whether there is room for what the collector does not have yet.
+//! Whether there is room: for what the collector does not have yet, and for what is done.
 
 use super::agent::Agent;
 use super::report::{Check, unseen};
@@ -11,6 +11,10 @@ use std::path::Path;
 const NAME: &str = "spool";
 /// A spool that is this full, in percent, is about to drop what is oldest.
 const FULL: u64 = 80;
+/// The ledger, the last good rules and the last findings together take less.
+const STATE: u64 = 64 << 20;
+/// With less the ledger cannot go on for long.
+const LEAST: u64 = 1 << 20;
 
 pub(super) fn checks(settings: &Settings, agent: &Agent) -> Vec<Check> {
     let folder = &settings.spool.directory;
@@ -28,6 +32,7 @@ pub(super) fn checks(settings: &Settings, agent: &Agent) -> Vec<Check> {
             "the agent must be able to write there: see to the folder, its file system and its owner",
         ),
     }];
+    checks.push(state(&settings.agent.state));
     if let Some(report) = agent.report() {
         checks.push(if report.lost == 0 {
             Check::ok("gaps", "nothing was lost since the agent started")
@@ -58,18 +63,56 @@ fn room(folder: &Path) -> io::Result<(u64, u64)> {
             }
         }
     }
+    Ok((used, free(folder)?))
+}
+
+/// The bytes that a folder's file system has left for whoever may write there.
+fn free(folder: &Path) -> io::Result<u64> {
     access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?;
     // For root `access` says nothing of how it is mounted.
     let system = statvfs(folder)?;
     if system.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) {
         return Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
     }
-    let free = system.blocks_available().saturating_mul(system.fragment_size());
-    Ok((used, free))
+    Ok(system.blocks_available().saturating_mul(system.fragment_size()))
+}
+
+/// The folder of the ledger: what cannot be written down there is not done.
+fn state(folder: &Path) -> Check {
+    const NAME: &str = "state";
+    match free(folder) {
+        Ok(free) if free >= STATE => Check::ok(NAME, format!("{}: {} free", folder.display(), mib(free))),
+        Ok(free) => {
+            let check = if free < LEAST {
+                Check::failed
+            } else {
+                Check::degraded
+            };
+            check(
+                NAME,
+                format!("{}: only {} free", folder.display(), mib(free)),
+                "make room: nothing can be blocked while the ledger cannot be written",
+            )
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Check::degraded(
+            NAME,
+            format!("{} is not there yet", folder.display()),
+            "the agent makes it when it starts",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unseen(NAME, &error),
+        Err(error) => Check::failed(
+            NAME,
+            format!("{}: {error}", folder.display()),
+            "nothing can be blocked while the ledger cannot be written: see to the folder, its file system and its owner",
+        ),
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
 fn judge(folder: &Path, used: u64, free: u64, quota: u64) -> Check {
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
     let percent = used.saturating_mul(100) / quota.max(1);
     let found = format!(
         "{}: {} of {} ({percent} %), {} free on its file system",
@@ -121,5 +164,6 @@ mod tests {
         let (used, free) = room(folder.path()).unwrap();
         assert!(used == 100 && free > 0, "{used} {free}");
         assert!(room(&folder.path().join("missing")).is_err());
+        assert_eq!(state(&folder.path().join("missing")).state, State::Degraded);
     }
 }
