@@ -79,7 +79,7 @@ impl Replay {
                 id,
                 time,
                 observed: time,
-                payload: Payload::Auth(payload),
+                payload: Payload::Auth(payload.into()),
             };
             response.expire(time)?;
             if let Some(login) = Login::of(&event) {

@@ -34,7 +34,7 @@ impl Enricher {
             id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
             time,
             observed: seen.observed,
-            payload: Payload::Auth(payload),
+            payload: Payload::Auth(payload.into()),
         })
     }
 
