@@ -95,7 +95,7 @@ pub fn exec(event: &ExecEvent, time: Option<Timestamp>) -> Value {
     put(
         &mut root,
         &["picket", "process", "start"],
-        Some(event.process.start),
+        event.process.is_certain().then_some(event.process.start),
     );
     put(
         &mut root,
@@ -123,7 +123,7 @@ pub fn exec(event: &ExecEvent, time: Option<Timestamp>) -> Value {
         put(&mut root, &["process", "parent", "executable"], executable);
         let line = parent.command_line.as_deref();
         put(&mut root, &["process", "parent", "command_line"], line);
-        let start = Some(parent.process.start);
+        let start = parent.process.is_certain().then_some(parent.process.start);
         put(&mut root, &["picket", "process", "parent", "start"], start);
         if !further.is_empty() {
             put(

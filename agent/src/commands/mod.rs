@@ -8,6 +8,7 @@ mod doctor;
 mod enroll;
 mod explain;
 mod findings;
+mod lines;
 mod parse;
 mod replay;
 mod run;
@@ -43,7 +44,7 @@ pub enum Command {
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
-    /// Judge an old log by today's rules, on the log's own time.
+    /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
     /// Watch, judge and act until told to stop.
