@@ -11,6 +11,7 @@ mod findings;
 mod lines;
 mod parse;
 mod replay;
+mod rules;
 mod run;
 mod sentence;
 mod status;
@@ -47,6 +48,9 @@ pub enum Command {
     /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
+    /// Show what each rule can do on this host.
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// Watch, judge and act until told to stop.
     Run(run::Run),
     /// Show how the running agent is.
@@ -68,6 +72,7 @@ impl Command {
             Self::Findings(findings) => findings.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
+            Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
             Self::Status(status) => status.run(),
             Self::Undo(undo) => undo.run(),

@@ -17,13 +17,13 @@ use std::net::IpAddr;
 
 /// All loaded rules and the state of those that count.
 pub struct Sigma {
-    singles: Vec<Single>,
-    correlations: Vec<Correlation>,
+    pub(super) singles: Vec<Single>,
+    pub(super) correlations: Vec<Correlation>,
     /// For each signature of a login, the rules that it does not rule out.
     candidates: Vec<Vec<usize>>,
     /// The rules about programs that are started.
     about_processes: Vec<usize>,
-    table: Table,
+    pub(super) table: Table,
     /// The first place in the table that no rule has had.
     next_slot: usize,
 }
@@ -112,6 +112,13 @@ impl Sigma {
         !self.candidates(&event.payload).is_empty()
     }
 
+    /// Whether the rule at that place among those about single events matches: what [`Detector::inspect`] does for one.
+    pub(super) fn matches(&self, at: usize, event: &Event) -> bool {
+        let single = self.singles.get(at);
+        self.candidates(&event.payload).contains(&at)
+            && single.is_some_and(|single| single.matches(event, together(event).as_ref()))
+    }
+
     /// The rules that may match.
     fn candidates(&self, payload: &Payload) -> &[usize] {
         match payload {
@@ -149,10 +156,7 @@ impl Detector for Sigma {
     }
 
     fn inspect(&mut self, event: &Event, findings: &mut Vec<Finding>) {
-        let exec = match &event.payload {
-            Payload::Exec(exec) => Some(Exec::new(exec)),
-            Payload::Auth(_) => None,
-        };
+        let exec = together(event);
         let candidates = match &event.payload {
             Payload::Auth(auth) => self.candidates.get(signature::of(auth)),
             Payload::Exec(_) => Some(&self.about_processes),
@@ -161,20 +165,7 @@ impl Detector for Sigma {
             let Some(single) = self.singles.get(*at) else {
                 continue;
             };
-            let matches = match (&single.topic, &event.payload, &exec) {
-                (Topic::Logins { verdicts, program }, Payload::Auth(auth), _) => {
-                    let other = program.as_ref().is_some_and(|program| *program != auth.program);
-                    match verdicts.get(signature::of(auth)) {
-                        _ if other => false,
-                        Some(Verdict::Yes) => true,
-                        Some(Verdict::Ask) => single.asked(&View::Auth(auth)),
-                        _ => false,
-                    }
-                }
-                (Topic::Processes, _, Some(exec)) => single.asked(&View::Exec(exec)),
-                _ => false,
-            };
-            if !matches || single.meta.exceptions.hold_back(event) {
+            if !single.matches(event, exec.as_ref()) || single.meta.exceptions.hold_back(event) {
                 continue;
             }
             if single.meta.reports {
@@ -191,7 +182,31 @@ impl Detector for Sigma {
     }
 }
 
+/// Of a program that was started, what is put together but once for all rules.
+fn together(event: &Event) -> Option<Exec<'_>> {
+    match &event.payload {
+        Payload::Exec(exec) => Some(Exec::new(exec)),
+        Payload::Auth(_) => None,
+    }
+}
+
 impl Single {
+    fn matches(&self, event: &Event, exec: Option<&Exec<'_>>) -> bool {
+        match (&self.topic, &event.payload, exec) {
+            (Topic::Logins { verdicts, program }, Payload::Auth(auth), _) => {
+                let other = program.as_ref().is_some_and(|program| *program != auth.program);
+                match verdicts.get(signature::of(auth)) {
+                    _ if other => false,
+                    Some(Verdict::Yes) => true,
+                    Some(Verdict::Ask) => self.asked(&View::Auth(auth)),
+                    _ => false,
+                }
+            }
+            (Topic::Processes, _, Some(exec)) => self.asked(&View::Exec(exec)),
+            _ => false,
+        }
+    }
+
     fn asked(&self, view: &View<'_>) -> bool {
         let compiled = &self.compiled;
         compiled

@@ -4,7 +4,7 @@ use picket_common::event::AuthEvent;
 use std::borrow::Cow;
 
 /// Every field that a rule can name, as [`picket_common::ecs`] writes it.
-pub(super) const NAMES: &[&str] = &[
+pub(in super::super) const NAMES: &[&str] = &[
     "event.action",
     "event.outcome",
     "event.reason",
@@ -25,7 +25,7 @@ pub(super) const NAMES: &[&str] = &[
 ];
 
 /// The value of a field as text.
-pub(super) fn text<'a>(auth: &'a AuthEvent, name: &str) -> Option<Cow<'a, str>> {
+pub(in super::super) fn text<'a>(auth: &'a AuthEvent, name: &str) -> Option<Cow<'a, str>> {
     let borrowed = |text: &'a str| Some(Cow::Borrowed(text));
     match name {
         "event.action" => borrowed(auth.action.as_str()),

@@ -5,7 +5,7 @@ use picket_common::event::ExecEvent;
 use std::borrow::Cow;
 
 /// Every field that a rule can name, as [`picket_common::ecs`] writes it.
-pub(super) const NAMES: &[&str] = &[
+pub(in super::super) const NAMES: &[&str] = &[
     "process.pid",
     "process.name",
     "process.executable",
@@ -34,8 +34,14 @@ const SIGMA: &[(&str, &str)] = &[
 ];
 
 /// Whether a rule may name a field so.
-pub(super) fn is_known(name: &str) -> bool {
-    NAMES.contains(&name) || SIGMA.iter().any(|(sigma, _)| *sigma == name)
+pub(in super::super) fn is_known(name: &str) -> bool {
+    NAMES.contains(&ours(name))
+}
+
+/// Our name of a field.
+pub(in super::super) fn ours(name: &str) -> &str {
+    let known = SIGMA.iter().find(|(sigma, _)| *sigma == name);
+    known.map_or(name, |(_, ours)| ours)
 }
 
 /// A program that was started, with what is put together from its parts but once.
@@ -66,7 +72,7 @@ impl<'a> Exec<'a> {
 }
 
 /// The value of a field as text.
-pub(super) fn text<'a>(event: &'a ExecEvent, name: &str) -> Option<Cow<'a, str>> {
+pub(in super::super) fn text<'a>(event: &'a ExecEvent, name: &str) -> Option<Cow<'a, str>> {
     let borrowed = |text: Option<&'a str>| text.map(Cow::Borrowed);
     let number = |number: u64| Some(Cow::Owned(number.to_string()));
     let parent = event.ancestors.first();

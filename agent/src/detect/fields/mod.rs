@@ -1,7 +1,7 @@
 //! An event's fields under the names that rules use, without JSON on the way.
 
-mod auth;
-mod exec;
+pub(super) mod auth;
+pub(super) mod exec;
 
 pub(super) use exec::Exec;
 
