@@ -91,10 +91,10 @@ fn ecs(pid: u32, parent: u32, path: &str, line: &str) -> String {
 #[test]
 fn a_rule_about_a_parent_fires_in_both_forms_and_not_without_the_parent() {
     let audited = audit(1, 40, 1, "/usr/sbin/nginx", &["nginx: worker"])
-        + "node=web1 type=USER_LOGIN msg=audit(1772323200.500:2): pid=1 uid=0 msg='op=login'\n"
+        + "----\ntime->Sun Mar  1 00:00:00 2026\nnode=web1 type=USER_LOGIN msg=audit(1772323200.500:2): pid=1 uid=0 msg='op=login'\n"
         + &audit(3, 41, 40, "/bin/sh", &["sh", "-c", "id; \u{1b}[2J"]);
     let written = ecs(40, 1, "/usr/sbin/nginx", "nginx: worker") + &ecs(41, 40, "/bin/sh", "sh -c id");
-    for (text, format, line) in [(&audited, "auditd", 7), (&written, "ecs", 2)] {
+    for (text, format, line) in [(&audited, "auditd", 9), (&written, "ecs", 2)] {
         for format in [format, "auto"] {
             let (found, complaints) = replay(text.as_bytes(), &["--format", format]);
             assert_eq!(complaints, "");
@@ -108,6 +108,9 @@ fn a_rule_about_a_parent_fires_in_both_forms_and_not_without_the_parent() {
                 "A shell of the web server by /bin/sh user www-data"
             );
             assert_eq!(finding["user"], "www-data");
+            let process = &finding["process"];
+            assert!(process["command_line"].as_str().unwrap().starts_with("sh -c id"));
+            assert_eq!(process["parent"]["command_line"], "nginx: worker");
         }
     }
     let orphan = audit(3, 41, 40, "/bin/sh", &["sh", "-c", "id"]);
@@ -168,6 +171,6 @@ fn standard_input_is_read_and_people_get_a_line_each() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "2026-03-01T00:00:00.500000Z high          A shell of the web server by /\\u{1b}/sh user www-data\n"
+        "2026-03-01T00:00:00.500000Z high          A shell of the web server by /\\u{1b}/sh user www-data\n                            sh -c id\n"
     );
 }

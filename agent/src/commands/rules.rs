@@ -167,3 +167,20 @@ fn show(output: &mut impl Write, rows: &[Row<'_>]) -> Result<(), Failure> {
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Journal;
+
+    #[test]
+    fn where_nothing_is_followed_no_login_is_seen() {
+        let mut settings = Settings::default();
+        assert_eq!(unseen(Needs::Logins, &settings), None);
+        (settings.auth.files, settings.auth.journal) = (Vec::new(), Journal::No);
+        let said = unseen(Needs::Logins, &settings);
+        assert_eq!(said, Some("no authentication log is followed on this host"));
+        settings.auth.journal = Journal::Yes;
+        assert_eq!(unseen(Needs::Logins, &settings), None);
+    }
+}

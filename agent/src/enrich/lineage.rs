@@ -7,8 +7,10 @@ use picket_common::process::ProcessId;
 
 /// So many processes are remembered.
 const CAPACITY: usize = 16_384;
-/// A longer command line is cut.
+/// A longer command line or path is cut.
 const LONGEST: usize = 4096;
+/// A longer name of a host is cut: no host has one.
+const LONGEST_HOST: usize = 255;
 /// So many ancestors are told.
 const DEEPEST: usize = 8;
 
@@ -43,7 +45,7 @@ impl Lineage {
         if let [parent] = event.ancestors.as_mut_slice() {
             let mut wanted = None;
             if let Some(seen) = self.get(&event.host, parent.process) {
-                parent.process = seen.process;
+                parent.process = surer(parent.process, seen);
                 parent.executable.get_or_insert_with(|| seen.executable.clone());
                 parent
                     .command_line
@@ -53,22 +55,20 @@ impl Lineage {
             while let Some(process) = wanted.filter(|_| event.ancestors.len() < DEEPEST) {
                 let seen = self.get(&event.host, process);
                 event.ancestors.push(Ancestor {
-                    process: seen.map_or(process, |seen| seen.process),
+                    process: seen.map_or(process, |seen| surer(process, seen)),
                     executable: seen.map(|seen| seen.executable.clone()),
                     command_line: seen.map(|seen| seen.command_line.clone()),
                 });
                 wanted = seen.and_then(|seen| seen.parent);
             }
         }
-        let mut command_line = event.command_line();
-        command_line.truncate(command_line.floor_char_boundary(LONGEST));
         let seen = Seen {
             process: event.process,
-            executable: event.executable.clone(),
-            command_line: command_line.into(),
+            executable: cut(&event.executable, LONGEST),
+            command_line: cut(&event.command_line(), LONGEST),
             parent: event.ancestors.first().map(|parent| parent.process),
         };
-        let key = (event.host.clone(), event.process.pid);
+        let key = key(&event.host, event.process.pid);
         let full = self.seen.len() >= self.seen.capacity() && !self.seen.contains_key(&key);
         self.evicted += u64::from(full);
         self.seen.insert(key, seen);
@@ -80,9 +80,28 @@ impl Lineage {
     }
 
     fn get(&mut self, host: &Option<CompactString>, process: ProcessId) -> Option<&Seen> {
-        let seen: &Seen = self.seen.get(&(host.clone(), process.pid))?;
+        let seen: &Seen = self.seen.get(&key(host, process.pid))?;
         let other = process.is_certain() && seen.process.is_certain() && process != seen.process;
         (!other).then_some(seen)
+    }
+}
+
+fn key(host: &Option<CompactString>, pid: u32) -> (Option<CompactString>, u32) {
+    (host.as_ref().map(|host| cut(host, LONGEST_HOST)), pid)
+}
+
+fn cut(text: &str, longest: usize) -> CompactString {
+    text.get(..text.floor_char_boundary(longest))
+        .unwrap_or(text)
+        .into()
+}
+
+/// Of two names of one process the one that is certain.
+fn surer(process: ProcessId, seen: &Seen) -> ProcessId {
+    if seen.process.is_certain() {
+        seen.process
+    } else {
+        process
     }
 }
 
@@ -154,6 +173,14 @@ mod tests {
         let mut lineage = Lineage::default();
         ancestors(&mut lineage, exec(10, 1, 5, "sh"));
         assert_eq!(ancestors(&mut lineage, exec(11, 10, 6, "id")), ["-"]);
+        // Where one of two does not say, they may be the same, and what is certain stays so.
+        let mut child = exec(12, 10, 0, "id");
+        lineage.complete(&mut child);
+        assert_eq!(child.ancestors[0].process, ProcessId { pid: 10, start: 5 });
+        lineage.complete(&mut exec(10, 1, 0, "sh"));
+        let mut child = exec(12, 10, 5, "id");
+        lineage.complete(&mut child);
+        assert_eq!(child.ancestors[0].process, ProcessId { pid: 10, start: 5 });
     }
 
     #[test]

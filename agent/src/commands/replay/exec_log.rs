@@ -128,6 +128,8 @@ fn understand(line: &[u8], number: u64, format: Format, joiner: &mut Joiner) -> 
                 Some(joined) => Line::Started(joined.line, Some(joined.time), joined.event.into()),
                 None => Line::Quiet,
             },
+            // What `ausearch` puts between events.
+            None if line == b"----" || line.starts_with(b"time->") => Line::Quiet,
             None if format == Format::Auto => {
                 Line::Wrong("is neither a JSON object nor a record of auditd".to_owned())
             }

@@ -7,6 +7,7 @@ use crate::detect::{self, Detector as _, Exception, Loaded, Sources};
 use crate::history::LastGood;
 use crate::respond::{Guard, HostFacts, Ledger, Login, Response, Simulated};
 use picket_common::action::Decision;
+use picket_common::ecs;
 use picket_common::event::{Event, Payload};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
@@ -16,6 +17,9 @@ use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
+
+/// So much of a command line is shown to people.
+const SHOWN: usize = 400;
 
 /// What was read next.
 pub(super) struct Read {
@@ -66,7 +70,7 @@ pub(super) fn judge(
         }
         sigma.inspect(&event, &mut findings);
         for finding in findings.drain(..) {
-            tell(&mut output, &finding, line, json)?;
+            tell(&mut output, &finding, &event.payload, line, json)?;
             for outcome in &response.consider(&finding, time)? {
                 show(&mut output, outcome, line, json)?;
             }
@@ -85,18 +89,37 @@ pub(super) fn judge(
     Ok(())
 }
 
-fn tell(output: &mut impl Write, finding: &Finding, line: u64, json: bool) -> Result<(), Failure> {
+/// Prints a finding; one about a program with its command line, as nobody else can tell it later.
+fn tell(
+    output: &mut impl Write,
+    finding: &Finding,
+    payload: &Payload,
+    line: u64,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         let mut value = json!(finding);
         if let Some(object) = value.as_object_mut() {
             object.insert("kind".to_owned(), "finding".into());
             object.insert("line".to_owned(), line.into());
+            if let Payload::Exec(exec) = payload
+                && let Some(process) = ecs::exec(exec, None).get_mut("process")
+            {
+                object.insert("process".to_owned(), process.take());
+            }
         }
         ndjson::write(output, &value)?;
     } else {
         let level = json!(finding.severity);
         let level = level.as_str().unwrap_or_default();
         writeln!(output, "{} {level:<13} {}", finding.time, Plain(&finding.summary))?;
+        if let Payload::Exec(exec) = payload {
+            let mut command_line = exec.command_line();
+            let longer = command_line.len() > SHOWN;
+            command_line.truncate(command_line.floor_char_boundary(SHOWN));
+            let end = if longer { " …" } else { "" };
+            writeln!(output, "{:28}{}{end}", "", Plain(&command_line))?;
+        }
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ use picket_common::process::ProcessId;
 const MOST_ARGUMENTS: usize = 4096;
 /// More bytes of arguments are not kept: as much as one may be long.
 const MOST_BYTES: usize = 128 * 1024;
+/// As the kernel has it: no path is longer.
+const LONGEST_PATH: usize = 4096;
 /// "None" in `auid=` and `ses=`.
 const NONE: u32 = u32::MAX;
 
@@ -54,10 +56,10 @@ impl Parts {
         match record.kind {
             "SYSCALL" if self.call.is_none() => self.call = call(record),
             "EXECVE" => self.arguments.get_or_insert_default().add(record),
-            "CWD" if self.directory.is_none() => self.directory = record.text("cwd"),
+            "CWD" if self.directory.is_none() => self.directory = path(record, "cwd"),
             "PATH" if self.path.is_none() && record.raw("item") == Some("0") => {
                 self.path = Some(Path {
-                    name: record.text("name"),
+                    name: path(record, "name"),
                     device: record.raw("dev").and_then(device),
                     inode: record.number("inode"),
                 });
@@ -140,7 +142,7 @@ fn call(record: &Record<'_>) -> Option<Call> {
         // The one number that has the same name everywhere.
         user: name.or_else(|| (effective_uid == 0).then(|| "root".to_owned())),
         tty: record.raw("tty").map(terminal),
-        image: record.text("exe"),
+        image: path(record, "exe"),
     })
 }
 
@@ -190,6 +192,10 @@ impl Arguments {
             self.bytes += bytes.len();
         }
     }
+}
+
+fn path(record: &Record<'_>, name: &str) -> Option<String> {
+    record.text(name).filter(|path| path.len() <= LONGEST_PATH)
 }
 
 /// `08:01`, in hexadecimal digits, as `stat` gives it.

@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// From here on the enriched form repeats numbers as names (`UID="root"`).
 const ENRICHED: char = '\u{1d}';
 
+/// No host has a longer name.
+const LONGEST_NODE: usize = 255;
+
 /// One line of an audit log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record<'a> {
@@ -46,7 +49,8 @@ impl<'a> Record<'a> {
         let (time, serial) = stamp.split_once(':')?;
         let (seconds, millis) = time.split_once('.')?;
         let (seconds, millis) = (scan::number::<i64>(seconds)?, scan::number::<i64>(millis)?);
-        if kind.is_empty() || kind.contains(' ') || !(0..1000).contains(&millis) {
+        let long_name = node.is_some_and(|node| node.len() > LONGEST_NODE);
+        if long_name || kind.is_empty() || kind.contains(' ') || !(0..1000).contains(&millis) {
             return None;
         }
         let micros = seconds.checked_mul(1_000_000)?.checked_add(millis * 1000)?;

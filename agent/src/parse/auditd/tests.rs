@@ -179,6 +179,10 @@ fn a_value_forges_no_field() {
     ] {
         assert_eq!(Record::read(bad), None, "{bad}");
     }
+    let long = format!("node={} type=EXECVE msg=audit(1.000:1): x", "x".repeat(256));
+    assert_eq!(Record::read(&long), None);
+    let long = records(7, "argc=1 a0=\"id\"").replace("../bob/./id", &"x".repeat(5000));
+    assert_eq!(one(&long).executable, "/usr/bin/id");
 }
 
 #[test]
