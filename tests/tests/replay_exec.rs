@@ -4,6 +4,7 @@ use picket_tests::picket;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 const RULE: &str = "title: A shell of the web server
@@ -173,4 +174,28 @@ fn standard_input_is_read_and_people_get_a_line_each() {
         String::from_utf8(output.stdout).unwrap(),
         "2026-03-01T00:00:00.500000Z high          A shell of the web server by /\\u{1b}/sh user www-data\n                            sh -c id\n"
     );
+}
+
+#[test]
+fn an_exception_by_parent_and_command_line_holds_a_program_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("known.toml");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let text = ecs(40, 1, "/usr/sbin/nginx", "nginx: worker") + &ecs(41, 40, "/bin/sh", "sh -c id");
+    for (command_line, held) in [("sh -c id*", true), ("sh -c ls", false)] {
+        let exception = format!(
+            "[[exception]]\nrule = \"A shell of the web server\"\nreason = \"known\"\nuntil = \"never\"\n\
+             [exception.fields]\nprocess.parent.executable = [\"/usr/sbin/nginx\"]\nprocess.command_line = [{command_line:?}]\n"
+        );
+        fs::write(&file, exception).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let exceptions = format!("--exceptions={}", folder.path().display());
+        let (found, complaints) = replay(text.as_bytes(), &[&exceptions]);
+        assert_eq!(complaints, "");
+        let kinds: Vec<&str> = found
+            .iter()
+            .map(|value| value["kind"].as_str().unwrap())
+            .collect();
+        assert_eq!(kinds, [if held { "exception" } else { "finding" }]);
+    }
 }
