@@ -26,6 +26,11 @@ pub fn sensors(
     sensors
 }
 
+/// Whether one of them sees logins.
+pub fn sees_logins(auth: &Auth) -> bool {
+    follows_journal(auth, &BTreeMap::new()) || !auth.files.is_empty()
+}
+
 /// Whether the journal is followed, by what the settings say and where reading went on before.
 pub fn follows_journal(auth: &Auth, cursors: &BTreeMap<Arc<str>, Cursor>) -> bool {
     match auth.journal {

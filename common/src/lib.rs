@@ -9,6 +9,7 @@ pub mod event;
 pub mod finding;
 pub mod ids;
 pub mod ndjson;
+pub mod process;
 pub mod record;
 pub mod terminal;
 pub mod time;

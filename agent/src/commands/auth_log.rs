@@ -1,50 +1,27 @@
 //! A log file read from its beginning to its end, in bounded memory, as typed events on the log's own time.
 
 use super::Failure;
+use super::lines::Lines;
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
 use picket_common::event::AuthEvent;
 use picket_common::time::Timestamp;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
 
 /// A longer line tells of no login; the rest of it is skipped.
 const LONGEST: usize = 64 * 1024;
 
 pub(super) struct AuthLog {
-    path: String,
-    input: BufReader<Box<dyn Read>>,
+    lines: Lines,
     calendar: Calendar,
-    line: Vec<u8>,
 }
 
 impl AuthLog {
     /// Opens a file, or standard input for `-`. Times without a year are taken to lie before the file's last change.
     pub(super) fn open(path: &str) -> Result<Self, Failure> {
-        let now = Timestamp::from(jiff::Timestamp::now());
-        let (input, latest): (Box<dyn Read>, _) = if path == "-" {
-            (Box::new(io::stdin()), now)
-        } else {
-            let input = |error| Failure::Input {
-                path: path.to_owned(),
-                error,
-            };
-            let file = File::open(path).map_err(input)?;
-            let data = file.metadata().map_err(input)?;
-            if data.is_dir() {
-                return Err(input(io::Error::from(io::ErrorKind::IsADirectory)));
-            }
-            let changed = data
-                .modified()
-                .ok()
-                .and_then(|time| jiff::Timestamp::try_from(time).ok());
-            (Box::new(file), changed.map_or(now, Into::into))
-        };
+        let (lines, latest) = Lines::open(path, LONGEST)?;
         Ok(Self {
-            path: path.to_owned(),
-            input: BufReader::with_capacity(1 << 18, input),
+            lines,
             calendar: Calendar::new(jiff::tz::TimeZone::system(), latest),
-            line: Vec::with_capacity(1024),
         })
     }
 
@@ -54,26 +31,14 @@ impl AuthLog {
         reason = "a line, an event, a time: each may be missing on its own"
     )]
     pub(super) fn next_line(&mut self) -> Result<Option<Option<(Option<Timestamp>, AuthEvent)>>, Failure> {
-        self.line.clear();
-        let error = |error| Failure::Input {
-            path: self.path.clone(),
-            error,
-        };
-        let read = (&mut self.input)
-            .take(LONGEST as u64 + 1)
-            .read_until(b'\n', &mut self.line)
-            .map_err(error)?;
-        if read == 0 {
+        let Some(line) = self.lines.next_line()? else {
             return Ok(None);
+        };
+        let Some(line) = line else { return Ok(Some(None)) };
+        if line.first() == Some(&b'{') {
+            return Ok(Some(journal(line)));
         }
-        if self.line.last() != Some(&b'\n') && read > LONGEST {
-            self.input.skip_until(b'\n').map_err(error)?;
-            return Ok(Some(None));
-        }
-        if self.line.first() == Some(&b'{') {
-            return Ok(Some(self.journal()));
-        }
-        let text = scan::text(&self.line);
+        let text = scan::text(line);
         let Some(frame) = syslog::frame(&text) else {
             return Ok(Some(None));
         };
@@ -84,11 +49,16 @@ impl AuthLog {
         Ok(Some(Some((time, event))))
     }
 
-    fn journal(&self) -> Option<(Option<Timestamp>, AuthEvent)> {
-        let entry = journal_json::entry(&self.line)?;
-        let mut event = auth::message(&entry.program, &entry.message)?;
-        event.pid = entry.pid;
-        event.host = entry.host.map(Into::into);
-        Some((Some(entry.time), event))
+    /// The number of the line that was read last, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.lines.number()
     }
+}
+
+fn journal(line: &[u8]) -> Option<(Option<Timestamp>, AuthEvent)> {
+    let entry = journal_json::entry(line)?;
+    let mut event = auth::message(&entry.program, &entry.message)?;
+    event.pid = entry.pid;
+    event.host = entry.host.map(Into::into);
+    Some((Some(entry.time), event))
 }

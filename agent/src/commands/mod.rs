@@ -8,8 +8,10 @@ mod doctor;
 mod enroll;
 mod explain;
 mod findings;
+mod lines;
 mod parse;
 mod replay;
+mod rules;
 mod run;
 mod sentence;
 mod status;
@@ -43,9 +45,12 @@ pub enum Command {
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
-    /// Judge an old log by today's rules, on the log's own time.
+    /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
+    /// Show what each rule can do on this host.
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// Watch, judge and act until told to stop.
     Run(run::Run),
     /// Show how the running agent is.
@@ -67,6 +72,7 @@ impl Command {
             Self::Findings(findings) => findings.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
+            Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
             Self::Status(status) => status.run(),
             Self::Undo(undo) => undo.run(),

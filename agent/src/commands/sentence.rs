@@ -1,14 +1,36 @@
 //! Events and outcomes as sentences; what comes from logs is quoted and escaped in them.
 
 use picket_common::action::Decision;
-use picket_common::event::{AuthAction, AuthEvent, Event, Outcome, Payload};
+use picket_common::event::{AuthAction, AuthEvent, Event, ExecEvent, Outcome, Payload};
 use picket_common::record;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// `sshd on web1: login failed for "root" from 198.51.100.9 by password`
 pub(super) fn of_event(event: &Event) -> String {
-    let Payload::Auth(auth) = &event.payload;
+    match &event.payload {
+        Payload::Auth(auth) => of_login(auth),
+        Payload::Exec(exec) => of_exec(exec),
+    }
+}
+
+/// `"/usr/bin/id" was started as "id -u" by "root", from "/bin/sh"`
+fn of_exec(exec: &ExecEvent) -> String {
+    let mut text = format!("{:?} was started as {:?}", exec.executable, exec.command_line());
+    if let Some(user) = &exec.user {
+        text += &format!(" by {user:?}");
+    }
+    if let Some(parent) = exec
+        .ancestors
+        .first()
+        .and_then(|parent| parent.executable.as_deref())
+    {
+        text += &format!(", from {parent:?}");
+    }
+    text
+}
+
+fn of_login(auth: &AuthEvent) -> String {
     let mut text = auth.program.escape_debug().to_string();
     if let Some(host) = &auth.host {
         text += &format!(" on {}", host.escape_debug());
@@ -118,7 +140,7 @@ mod tests {
                 id: RecordId::derived(time, &[]),
                 time,
                 observed: time,
-                payload: Payload::Auth(auth),
+                payload: Payload::Auth(auth.into()),
             })
         };
         let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, "sshd");

@@ -5,7 +5,7 @@
 
 use super::fields;
 use picket_common::action::Network;
-use picket_common::event::{AuthEvent, Event, Payload};
+use picket_common::event::{Event, Payload};
 use picket_common::time::Timestamp;
 use std::fmt;
 use std::path::PathBuf;
@@ -103,8 +103,7 @@ impl Exception {
     }
 
     fn meets(&self, event: &Event) -> bool {
-        let Payload::Auth(auth) = &event.payload;
-        self.holds(event.time) && self.wanted.meets(event, auth)
+        self.holds(event.time) && self.wanted.meets(event)
     }
 }
 
@@ -130,28 +129,27 @@ impl Exceptions {
 }
 
 impl Wanted {
-    fn meets(&self, event: &Event, auth: &AuthEvent) -> bool {
-        let host = auth.host.as_deref();
+    fn meets(&self, event: &Event) -> bool {
+        let host = fields::text(event, "host.hostname");
         let on_host = self.hosts.is_empty()
-            || host.is_some_and(|host| self.hosts.iter().any(|wanted| wanted.fits_in_any_case(host)));
-        on_host
-            && self
-                .fields
-                .iter()
-                .all(|(name, values)| values.allow(event, auth, name))
+            || host.is_some_and(|host| self.hosts.iter().any(|wanted| wanted.fits_in_any_case(&host)));
+        on_host && self.fields.iter().all(|(name, values)| values.allow(event, name))
     }
 }
 
 impl Values {
-    fn allow(&self, event: &Event, auth: &AuthEvent, name: &str) -> bool {
+    fn allow(&self, event: &Event, name: &str) -> bool {
+        let peer = || event.auth().and_then(|auth| auth.source);
         match self {
-            Self::Networks(networks) => auth
-                .source
-                .is_some_and(|peer| networks.iter().any(|network| network.contains(peer.ip))),
+            Self::Networks(networks) => {
+                peer().is_some_and(|peer| networks.iter().any(|network| network.contains(peer.ip)))
+            }
             Self::Numbers(numbers) => {
-                let number = match name {
-                    "process.pid" => auth.pid,
-                    _ => auth.source.and_then(|peer| peer.port).map(u32::from),
+                let number = match (&event.payload, name) {
+                    (Payload::Auth(auth), "process.pid") => auth.pid,
+                    (Payload::Auth(_), _) => peer().and_then(|peer| peer.port).map(u32::from),
+                    (Payload::Exec(exec), "process.pid") => Some(exec.process.pid),
+                    (Payload::Exec(_), _) => None,
                 };
                 number.is_some_and(|number| numbers.contains(&number))
             }
@@ -248,7 +246,7 @@ impl fmt::Display for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picket_common::event::{AuthAction, Outcome, Peer};
+    use picket_common::event::{AuthAction, AuthEvent, Outcome, Peer};
     use picket_common::ids::RecordId;
 
     fn event(user: &str, address: &str, host: Option<&str>) -> Event {
@@ -261,7 +259,7 @@ mod tests {
             id: RecordId::derived(time, &[b"a"]),
             time,
             observed: time,
-            payload: Payload::Auth(auth),
+            payload: Payload::Auth(auth.into()),
         }
     }
 

@@ -294,7 +294,7 @@ mod tests {
                 id: RecordId::derived(time, &[b"test"]),
                 time,
                 observed: time,
-                payload: Payload::Auth(auth),
+                payload: Payload::Auth(auth.into()),
             };
             sigma.inspect(&event, &mut findings);
         }

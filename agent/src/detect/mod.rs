@@ -11,15 +11,18 @@ mod exceptions;
 mod fields;
 mod load;
 mod meta;
+mod proof;
 mod rule_files;
 mod rules;
 mod sigma;
 mod signature;
 mod threshold;
+mod witness;
 
 pub use about::About;
 pub use exceptions::Exception;
 pub use load::{Loaded, Sources, load};
+pub use proof::{Needs, Proof};
 pub use rule_files::Problem;
 pub use sigma::Sigma;
 pub use threshold::Counters;

@@ -13,13 +13,26 @@ use rsigma_parser::{CorrelationRule, SigmaRule, parse_sigma_yaml};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// What kind of event a rule is about: it is asked about no other.
+pub(super) enum Topic {
+    /// What authentication logs say.
+    Logins {
+        /// See [`signature::verdicts`].
+        verdicts: Vec<Verdict>,
+        /// The program that says it, when the rule is about one.
+        program: Option<String>,
+    },
+    /// Programs that are started.
+    Processes,
+    /// Something that is not seen here.
+    Others,
+}
+
 /// A rule about single events.
 pub(super) struct Single {
     pub(super) meta: Meta,
     pub(super) compiled: CompiledRule,
-    pub(super) verdicts: Vec<Verdict>,
-    /// The program whose events it is about, when it is about one.
-    pub(super) program: Option<String>,
+    pub(super) topic: Topic,
     /// The correlations that count it, each with the step that it is there.
     pub(super) counted_by: Vec<(usize, usize)>,
     pub(super) definition: Definition,
@@ -152,12 +165,7 @@ impl Rules {
         let suggests = suggestions(compiled.custom_attributes.get("picket"))?;
         let single = Single {
             meta: meta(rule.id.as_deref(), &rule.title, rule.level, &rule.tags, suggests),
-            verdicts: if is_about_logins(rule) {
-                signature::verdicts(&compiled)
-            } else {
-                vec![Verdict::No; signature::COUNT]
-            },
-            program: rule.logsource.service.clone().filter(|service| service != "auth"),
+            topic: topic(rule, &compiled),
             compiled,
             counted_by: Vec::new(),
             definition: Definition::of_single(rule),
@@ -266,14 +274,16 @@ impl Rules {
     }
 }
 
-fn is_about_logins(rule: &SigmaRule) -> bool {
-    rule.logsource
-        .product
-        .as_deref()
-        .is_none_or(|product| product == "linux")
-        && rule
-            .logsource
-            .category
-            .as_deref()
-            .is_none_or(|category| category == "authentication")
+/// What kind of event a rule is about, by its log source.
+fn topic(rule: &SigmaRule, compiled: &CompiledRule) -> Topic {
+    let source = &rule.logsource;
+    let here = source.product.as_deref().is_none_or(|product| product == "linux");
+    match source.category.as_deref() {
+        Some("authentication") | None if here => Topic::Logins {
+            verdicts: signature::verdicts(compiled),
+            program: source.service.clone().filter(|service| service != "auth"),
+        },
+        Some("process_creation") if here => Topic::Processes,
+        _ => Topic::Others,
+    }
 }

@@ -2,9 +2,9 @@
 
 use super::Detector;
 use super::exceptions::Exception;
-use super::fields::{self, View};
+use super::fields::{self, Exec, View};
 use super::meta::Meta;
-use super::rules::{Compiled, Correlation, Single};
+use super::rules::{Compiled, Correlation, Single, Topic};
 use super::signature::{self, Verdict};
 use super::threshold::{Counters, Hit, Key, Kind, Table, mark};
 use compact_str::CompactString;
@@ -13,14 +13,17 @@ use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use rsigma_eval::compiler::eval_condition;
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 /// All loaded rules and the state of those that count.
 pub struct Sigma {
-    singles: Vec<Single>,
-    correlations: Vec<Correlation>,
-    /// For each signature, the rules that it does not rule out.
+    pub(super) singles: Vec<Single>,
+    pub(super) correlations: Vec<Correlation>,
+    /// For each signature of a login, the rules that it does not rule out.
     candidates: Vec<Vec<usize>>,
-    table: Table,
+    /// The rules about programs that are started.
+    about_processes: Vec<usize>,
+    pub(super) table: Table,
     /// The first place in the table that no rule has had.
     next_slot: usize,
 }
@@ -29,21 +32,32 @@ impl Sigma {
     /// Makes compiled rules ready to judge. `groups` bounds the state of all that count.
     pub(super) fn new(compiled: Compiled, groups: usize) -> Self {
         let (singles, correlations) = (compiled.singles, compiled.correlations);
-        let useful = |single: &Single, signature: usize| {
-            single
-                .verdicts
+        let useful = |single: &Single| single.meta.reports || !single.counted_by.is_empty();
+        let allows = |single: &Single, signature: usize| match &single.topic {
+            Topic::Logins { verdicts, .. } => verdicts
                 .get(signature)
-                .is_some_and(|verdict| *verdict != Verdict::No)
-                && (single.meta.reports || !single.counted_by.is_empty())
+                .is_some_and(|verdict| *verdict != Verdict::No),
+            Topic::Processes | Topic::Others => false,
         };
         let candidates = (0..signature::COUNT)
             .map(|signature| {
                 (0..singles.len())
-                    .filter(|at| singles.get(*at).is_some_and(|single| useful(single, signature)))
+                    .filter(|at| {
+                        singles
+                            .get(*at)
+                            .is_some_and(|single| useful(single) && allows(single, signature))
+                    })
                     .collect()
             })
             .collect();
+        let about_processes = singles
+            .iter()
+            .enumerate()
+            .filter(|(_, single)| useful(single) && matches!(single.topic, Topic::Processes))
+            .map(|(at, _)| at)
+            .collect();
         Self {
+            about_processes,
             next_slot: correlations.len(),
             singles,
             correlations,
@@ -95,9 +109,25 @@ impl Sigma {
 
     /// Whether any rule can match an event: no other can be behind a finding.
     pub fn concerns(&self, event: &Event) -> bool {
-        let Payload::Auth(auth) = &event.payload;
-        let candidates = self.candidates.get(signature::of(auth));
-        candidates.is_some_and(|candidates| !candidates.is_empty())
+        !self.candidates(&event.payload).is_empty()
+    }
+
+    /// Whether the rule at that place among those about single events matches: what [`Detector::inspect`] does for one.
+    pub(super) fn matches(&self, at: usize, event: &Event) -> bool {
+        let single = self.singles.get(at);
+        self.candidates(&event.payload).contains(&at)
+            && single.is_some_and(|single| single.matches(event, together(event).as_ref()))
+    }
+
+    /// The rules that may match.
+    fn candidates(&self, payload: &Payload) -> &[usize] {
+        match payload {
+            Payload::Auth(auth) => self
+                .candidates
+                .get(signature::of(auth))
+                .map_or(&[], Vec::as_slice),
+            Payload::Exec(_) => &self.about_processes,
+        }
     }
 
     /// How many rules are loaded.
@@ -126,36 +156,16 @@ impl Detector for Sigma {
     }
 
     fn inspect(&mut self, event: &Event, findings: &mut Vec<Finding>) {
-        let Payload::Auth(auth) = &event.payload;
-        let signature = signature::of(auth);
-        let Some(candidates) = self.candidates.get(signature) else {
-            return;
+        let exec = together(event);
+        let candidates = match &event.payload {
+            Payload::Auth(auth) => self.candidates.get(signature::of(auth)),
+            Payload::Exec(_) => Some(&self.about_processes),
         };
-        for at in candidates {
+        for at in candidates.into_iter().flatten() {
             let Some(single) = self.singles.get(*at) else {
                 continue;
             };
-            if single
-                .program
-                .as_ref()
-                .is_some_and(|program| *program != auth.program)
-            {
-                continue;
-            }
-            let asked = || {
-                let view = View(auth);
-                let compiled = &single.compiled;
-                compiled
-                    .conditions
-                    .iter()
-                    .any(|condition| eval_condition(condition, &compiled.detections, &view, &mut Vec::new()))
-            };
-            let matches = match single.verdicts.get(signature) {
-                Some(Verdict::Yes) => true,
-                Some(Verdict::Ask) => asked(),
-                _ => false,
-            };
-            if !matches || single.meta.exceptions.hold_back(event) {
+            if !single.matches(event, exec.as_ref()) || single.meta.exceptions.hold_back(event) {
                 continue;
             }
             if single.meta.reports {
@@ -169,6 +179,40 @@ impl Detector for Sigma {
                 findings,
             );
         }
+    }
+}
+
+/// Of a program that was started, what is put together but once for all rules.
+fn together(event: &Event) -> Option<Exec<'_>> {
+    match &event.payload {
+        Payload::Exec(exec) => Some(Exec::new(exec)),
+        Payload::Auth(_) => None,
+    }
+}
+
+impl Single {
+    fn matches(&self, event: &Event, exec: Option<&Exec<'_>>) -> bool {
+        match (&self.topic, &event.payload, exec) {
+            (Topic::Logins { verdicts, program }, Payload::Auth(auth), _) => {
+                let other = program.as_ref().is_some_and(|program| *program != auth.program);
+                match verdicts.get(signature::of(auth)) {
+                    _ if other => false,
+                    Some(Verdict::Yes) => true,
+                    Some(Verdict::Ask) => self.asked(&View::Auth(auth)),
+                    _ => false,
+                }
+            }
+            (Topic::Processes, _, Some(exec)) => self.asked(&View::Exec(exec)),
+            _ => false,
+        }
+    }
+
+    fn asked(&self, view: &View<'_>) -> bool {
+        let compiled = &self.compiled;
+        compiled
+            .conditions
+            .iter()
+            .any(|condition| eval_condition(condition, &compiled.detections, view, &mut Vec::new()))
     }
 }
 
@@ -189,9 +233,9 @@ fn count(
             continue;
         };
         // An event that lacks what is grouped by belongs to no group.
-        let Payload::Auth(auth) = &event.payload;
+        let auth = event.auth();
         let key = if correlation.by_address {
-            auth.source.map(|peer| Key::Address(peer.ip))
+            address(event).map(Key::Address)
         } else {
             joined(event, names).map(Key::Text)
         };
@@ -201,7 +245,7 @@ fn count(
             _ => None,
         };
         let times = auth
-            .repeated
+            .and_then(|auth| auth.repeated)
             .and_then(|times| usize::try_from(times).ok())
             .unwrap_or(1)
             .max(1);
@@ -235,11 +279,15 @@ fn count(
     }
 }
 
+/// The address that an event is about.
+fn address(event: &Event) -> Option<IpAddr> {
+    Some(event.auth()?.source?.ip)
+}
+
 /// What the fields' values are remembered by.
 fn value_mark(event: &Event, names: &[String]) -> Option<u64> {
-    let Payload::Auth(auth) = &event.payload;
     match names {
-        [name] if name == fields::ADDRESS => auth.source.map(|peer| mark(&peer.ip)),
+        [name] if name == fields::ADDRESS => address(event).map(|address| mark(&address)),
         [name] => fields::text(event, name).map(|text| mark(&text)),
         _ => joined(event, names).map(|text| mark(&text)),
     }
@@ -266,19 +314,22 @@ fn finding(
     count: Option<usize>,
     events: Vec<RecordId>,
 ) -> Finding {
-    let Payload::Auth(auth) = &event.payload;
     let mut summary = meta.rule.title.clone();
     if let Some(count) = count {
         summary.push_str(&format!(", {count} times"));
     }
-    let about = auth.source.map(|peer| ("from", peer.ip.to_string()));
-    let user = auth
-        .user
-        .as_ref()
-        .or(auth.target_user.as_ref())
-        .map(|user| ("user", user.escape_debug().to_string()));
-    for (word, value) in about.into_iter().chain(user) {
-        summary.push_str(&format!(" {word} {value}"));
+    let (program, user, about) = match &event.payload {
+        Payload::Auth(auth) => (None, &auth.user, auth.user.as_ref().or(auth.target_user.as_ref())),
+        Payload::Exec(exec) => (Some(&exec.executable), &exec.user, exec.user.as_ref()),
+    };
+    let source = address(event);
+    let parts = [
+        (" by", program.map(|program| program.escape_debug().to_string())),
+        (" from", source.map(|address| address.to_string())),
+        (" user", about.map(|user| user.escape_debug().to_string())),
+    ];
+    for (word, value) in parts {
+        summary.extend(value.map(|value| format!("{word} {value}")));
     }
     Finding {
         id: RecordId::derived(
@@ -292,8 +343,8 @@ fn finding(
         summary,
         group,
         count: count.map(|count| count as u64),
-        source: auth.source.map(|peer| peer.ip),
-        user: auth.user.as_deref().map(str::to_owned),
+        source,
+        user: user.as_deref().map(str::to_owned),
         events,
         suggests: meta.suggests.clone(),
     }

@@ -47,7 +47,7 @@ pub(super) fn verdicts(rule: &CompiledRule) -> Vec<Verdict> {
     let mut verdicts = vec![Verdict::No; COUNT];
     for sample in samples() {
         let matches = |expression: &ConditionExpr| {
-            eval_condition(expression, &reduced, &View(&sample), &mut Vec::new())
+            eval_condition(expression, &reduced, &View::Auth(&sample), &mut Vec::new())
         };
         let told = rule
             .conditions
@@ -176,7 +176,7 @@ mod tests {
                     ..sample.clone()
                 };
                 let whole = rule.conditions.iter().any(|condition| {
-                    eval_condition(condition, &rule.detections, &View(&event), &mut Vec::new())
+                    eval_condition(condition, &rule.detections, &View::Auth(&event), &mut Vec::new())
                 });
                 match verdicts[of(&event)] {
                     Verdict::Ask => asked += 1,

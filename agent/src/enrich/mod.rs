@@ -1,5 +1,9 @@
 //! From what a sensor saw to what happened.
 
+mod lineage;
+
+pub use lineage::Lineage;
+
 use crate::observation::{Body, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
@@ -34,7 +38,7 @@ impl Enricher {
             id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
             time,
             observed: seen.observed,
-            payload: Payload::Auth(payload),
+            payload: Payload::Auth(payload.into()),
         })
     }
 

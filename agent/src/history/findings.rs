@@ -271,7 +271,7 @@ mod tests {
             id: RecordId::derived(at(second), &[b"event"]),
             time: at(second),
             observed: at(second),
-            payload: Payload::Auth(AuthEvent::new(AuthAction::Login, Result::Failure, "sshd")),
+            payload: Payload::Auth(AuthEvent::new(AuthAction::Login, Result::Failure, "sshd").into()),
         };
         Entry::Finding {
             finding: finding(second, summary),

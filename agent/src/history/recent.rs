@@ -1,14 +1,18 @@
 //! The last events, from which those behind a finding are taken.
 
 use compact_str::CompactString;
-use picket_common::event::{AuthEvent, Event, Payload};
+use picket_common::event::{AuthEvent, Event, ExecEvent, Payload};
 use picket_common::ids::RecordId;
 use std::collections::VecDeque;
 
 /// How many events are kept: together with [`LONGEST`] well below a mebibyte.
-const MOST: usize = 512;
+const MOST: usize = 384;
 /// Of longer texts the beginning is kept.
 const LONGEST: usize = 96;
+/// So many arguments, and variables, of a program.
+const ARGS: usize = 3;
+/// So many of those who started it.
+const ANCESTORS: usize = 2;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -21,8 +25,10 @@ impl Recent {
             self.0.pop_front();
         }
         let mut event = event.clone();
-        let Payload::Auth(auth) = &mut event.payload;
-        texts(auth).into_iter().flatten().for_each(cut);
+        match &mut event.payload {
+            Payload::Auth(auth) => texts(auth).into_iter().flatten().for_each(cut),
+            Payload::Exec(exec) => shorten(exec),
+        }
         self.0.push_back(event);
     }
 
@@ -55,6 +61,31 @@ fn texts(auth: &mut AuthEvent) -> [Option<&mut CompactString>; 11] {
     ]
 }
 
+/// What a program was started with can be long: only what a person reads is kept.
+fn shorten(exec: &mut ExecEvent) {
+    exec.args_cut |= exec.args.len() > ARGS;
+    exec.args.truncate(ARGS);
+    exec.environment.truncate(ARGS);
+    exec.ancestors.truncate(ANCESTORS);
+    let own = [
+        Some(&mut exec.executable),
+        exec.working_directory.as_mut(),
+        exec.user.as_mut(),
+    ];
+    let further = [exec.tty.as_mut(), exec.host.as_mut()];
+    let lists = exec.args.iter_mut().chain(&mut exec.environment);
+    let ancestors = exec
+        .ancestors
+        .iter_mut()
+        .flat_map(|ancestor| [ancestor.executable.as_mut(), ancestor.command_line.as_mut()]);
+    own.into_iter()
+        .chain(further)
+        .chain(ancestors)
+        .flatten()
+        .chain(lists)
+        .for_each(cut);
+}
+
 fn cut(text: &mut CompactString) {
     if text.len() > LONGEST {
         let end = text.floor_char_boundary(LONGEST);
@@ -65,7 +96,7 @@ fn cut(text: &mut CompactString) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picket_common::event::{AuthAction, Outcome};
+    use picket_common::event::{Ancestor, AuthAction, Outcome};
     use picket_common::time::Timestamp;
 
     fn event(number: usize, user: &str) -> Event {
@@ -76,7 +107,7 @@ mod tests {
             id: RecordId::derived(time, &[&number.to_le_bytes()]),
             time,
             observed: time,
-            payload: Payload::Auth(auth),
+            payload: Payload::Auth(auth.into()),
         }
     }
 
@@ -93,9 +124,18 @@ mod tests {
     #[test]
     fn all_together_stay_below_a_mebibyte() {
         let mut event = event(0, "");
-        let Payload::Auth(auth) = &mut event.payload;
+        let Payload::Auth(auth) = &mut event.payload else {
+            panic!()
+        };
         let most = size_of::<Event>() + texts(auth).len() * (LONGEST + "…".len());
         assert!(MOST * most <= 1 << 20, "{most} bytes for one");
+        let texts = 5 + 2 * ARGS + 2 * ANCESTORS;
+        let most = size_of::<Event>()
+            + size_of::<ExecEvent>()
+            + 2 * ARGS * size_of::<CompactString>()
+            + ANCESTORS * size_of::<Ancestor>()
+            + texts * (LONGEST + "…".len());
+        assert!(MOST * most <= 1 << 20, "{most} bytes for one program");
     }
 
     #[test]
@@ -103,8 +143,8 @@ mod tests {
         let mut recent = Recent::default();
         let event = event(0, &"é".repeat(5000).replacen('é', "e", 1));
         recent.keep(&event);
-        let Payload::Auth(auth) = &recent.find(&[event.id])[0].payload;
-        let user = auth.user.as_deref().unwrap();
+        let found = recent.find(&[event.id]);
+        let user = found[0].auth().unwrap().user.as_deref().unwrap();
         assert!(user.len() <= LONGEST + 3 && user.ends_with("é…"), "{user}");
     }
 }

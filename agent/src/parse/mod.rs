@@ -1,9 +1,12 @@
-//! Pure parsers of text: no files, no clock, no state that outlives a call.
+//! Pure parsers of text: no files, no clock, and no state but what is named and bounded (`stamp::Calendar`,
+//! `auditd::Joiner`).
 //!
 //! All text here may have been written by an attacker. Each parser is anchored at the ends that the attacker does not
 //! control, looks at every byte a bounded number of times, and answers `None` for what it does not know.
 
+pub mod auditd;
 pub mod auth;
+pub mod ecs_exec;
 pub mod journal_json;
 pub mod scan;
 pub mod stamp;

@@ -1,6 +1,6 @@
 //! What the guard learns from events.
 
-use picket_common::event::{AuthAction, AuthMethod, Event, Outcome, Payload};
+use picket_common::event::{AuthAction, AuthMethod, Event, Outcome};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ pub struct Login {
 impl Login {
     /// The login that an event tells of; `None` when it tells of none.
     pub fn of(event: &Event) -> Option<Self> {
-        let Payload::Auth(auth) = &event.payload;
+        let auth = event.auth()?;
         let peer = auth.source.filter(|_| auth.action == AuthAction::Login)?;
         Some(Self {
             address: peer.ip.to_canonical(),

@@ -40,7 +40,7 @@ fn login(address: &str, outcome: Result_, number: u64) -> Event {
         id: RecordId::derived(NOW, &[b"login", &number.to_le_bytes()]),
         time: NOW,
         observed: NOW,
-        payload: Payload::Auth(auth),
+        payload: Payload::Auth(auth.into()),
     }
 }
 

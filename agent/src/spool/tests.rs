@@ -37,7 +37,7 @@ fn record(number: u64) -> Record {
             id,
             time,
             observed: time,
-            payload: picket_common::event::Payload::Auth(event),
+            payload: picket_common::event::Payload::Auth(event.into()),
         })
     }
 }

@@ -1,8 +1,10 @@
 //! What happened on a host: a header that all events share, and one closed set of payloads.
 
 mod auth;
+mod exec;
 
 pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
+pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
 
 use crate::ids::RecordId;
 use crate::time::Timestamp;
@@ -26,5 +28,17 @@ pub struct Event {
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Payload {
     /// An authentication log said so.
-    Auth(AuthEvent),
+    Auth(Box<AuthEvent>),
+    /// A process became another program.
+    Exec(Box<ExecEvent>),
+}
+
+impl Event {
+    /// What an authentication log said, if that is what it is.
+    pub fn auth(&self) -> Option<&AuthEvent> {
+        match &self.payload {
+            Payload::Auth(auth) => Some(auth),
+            Payload::Exec(_) => None,
+        }
+    }
 }

@@ -1,12 +1,10 @@
-//! An event's fields under the names that rules use, without JSON on the way.
+//! The fields of an authentication event.
 
-use picket_common::event::{AuthEvent, Event, Payload};
-use rsigma_eval::event::{Event as Fields, EventValue};
-use serde_json::Value;
+use picket_common::event::AuthEvent;
 use std::borrow::Cow;
 
 /// Every field that a rule can name, as [`picket_common::ecs`] writes it.
-const NAMES: &[&str] = &[
+pub(in super::super) const NAMES: &[&str] = &[
     "event.action",
     "event.outcome",
     "event.reason",
@@ -26,27 +24,8 @@ const NAMES: &[&str] = &[
     "picket.auth.key",
 ];
 
-/// The field that most rules group by.
-pub(super) const ADDRESS: &str = "source.ip";
-
-/// Whether events have a field of that name.
-pub(super) fn is_known(name: &str) -> bool {
-    NAMES.contains(&name)
-}
-
-/// All of them.
-pub(super) fn names() -> &'static [&'static str] {
-    NAMES
-}
-
-/// The value of a field as text; `None` when the event does not have it.
-pub(super) fn text<'a>(event: &'a Event, name: &str) -> Option<Cow<'a, str>> {
-    match &event.payload {
-        Payload::Auth(auth) => auth_text(auth, name),
-    }
-}
-
-fn auth_text<'a>(auth: &'a AuthEvent, name: &str) -> Option<Cow<'a, str>> {
+/// The value of a field as text.
+pub(in super::super) fn text<'a>(auth: &'a AuthEvent, name: &str) -> Option<Cow<'a, str>> {
     let borrowed = |text: &'a str| Some(Cow::Borrowed(text));
     match name {
         "event.action" => borrowed(auth.action.as_str()),
@@ -73,48 +52,27 @@ fn auth_text<'a>(auth: &'a AuthEvent, name: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-/// An authentication event as the rules see it.
-pub(super) struct View<'a>(pub(super) &'a AuthEvent);
-
-impl Fields for View<'_> {
-    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
-        auth_text(self.0, path).map(EventValue::Str)
-    }
-
-    fn any_string_value(&self, matches: &dyn Fn(&str) -> bool) -> bool {
-        NAMES
-            .iter()
-            .any(|name| auth_text(self.0, name).is_some_and(|text| matches(&text)))
-    }
-
-    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
-        NAMES.iter().filter_map(|name| auth_text(self.0, name)).collect()
-    }
-
-    fn to_json(&self) -> Value {
-        picket_common::ecs::auth(self.0, None)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::View;
     use super::*;
     use picket_common::event::{AuthAction, AuthMethod, Outcome, Peer};
+    use rsigma_eval::event::Event as _;
 
     #[test]
     fn rules_and_json_know_the_same_fields() {
         let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, "sshd");
-        let text = || Some("x".into());
+        let some = || Some("x".into());
         (auth.pid, auth.tty, auth.command, auth.service, auth.host) =
-            (Some(1), text(), text(), text(), text());
-        (auth.user, auth.target_user, auth.group, auth.source_domain) = (text(), text(), text(), text());
-        (auth.key, auth.reason, auth.method) = (text(), text(), Some(AuthMethod::Password));
+            (Some(1), some(), some(), some(), some());
+        (auth.user, auth.target_user, auth.group, auth.source_domain) = (some(), some(), some(), some());
+        (auth.key, auth.reason, auth.method) = (some(), some(), Some(AuthMethod::Password));
         auth.source = Some(Peer::new("2001:db8::1".parse().unwrap(), Some(22)));
-        let json = View(&auth).to_json();
+        let json = View::Auth(&auth).to_json();
         for name in NAMES {
             let value = name.split('.').fold(&json, |value, part| &value[part]);
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            assert_eq!(auth_text(&auth, name).as_deref(), Some(value.as_str()), "{name}");
+            assert_eq!(text(&auth, name).as_deref(), Some(value.as_str()), "{name}");
         }
     }
 }
