@@ -178,8 +178,9 @@ fn whoever_guesses_a_password_does_not_become_unblockable() {
 fn nobody_makes_an_administrator_with_a_key_suspicious_and_a_guesser_cannot_move_next_door() {
     let by = |address: &str, method, number| {
         let mut event = login(address, Result_::Success, number);
-        let Payload::Auth(auth) = &mut event.payload;
-        auth.method = Some(method);
+        if let Payload::Auth(auth) = &mut event.payload {
+            auth.method = Some(method);
+        }
         Login::of(&event).unwrap()
     };
     let mut response = simulated(&Respond::default());
