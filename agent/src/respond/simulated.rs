@@ -21,7 +21,7 @@ impl Responder for Simulated {
         Decision::Simulated
     }
 
-    fn apply(&mut self, _action: &Action) -> Result<(), RespondError> {
+    fn apply(&mut self, _action: &Action, _replaces: &[Network]) -> Result<(), RespondError> {
         Ok(())
     }
 

@@ -17,8 +17,13 @@ pub(super) trait Firewall: Send {
     fn describe(&self) -> &'static str;
 
     /// Drops what comes from a network from now on, for as long as `ttl` says (`None`: until released). A time that was set
-    /// before is replaced.
-    fn block(&mut self, network: Network, ttl: Option<Duration>) -> Result<(), FirewallError>;
+    /// before is replaced, and so are the networks in `replaces`, which lie inside it: nothing of them is let in meanwhile.
+    fn block(
+        &mut self,
+        network: Network,
+        ttl: Option<Duration>,
+        replaces: &[Network],
+    ) -> Result<(), FirewallError>;
 
     /// Lets what comes from a network in again. What is not there is let in.
     fn release(&mut self, network: Network) -> Result<(), FirewallError>;
