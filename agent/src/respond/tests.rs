@@ -615,7 +615,7 @@ const SETS: [(FirewallKind, &[&str]); 2] = [
     (FirewallKind::Iptables, &["ipset", "list"]),
 ];
 
-fn says(program: &[&str]) -> String {
+pub(super) fn says(program: &[&str]) -> String {
     let output = std::process::Command::new(program[0])
         .args(&program[1..])
         .output()
@@ -624,7 +624,7 @@ fn says(program: &[&str]) -> String {
 }
 
 /// Whether the test has a network namespace of its own now.
-fn is_alone() -> bool {
+pub(super) fn is_alone() -> bool {
     use nix::sched::{CloneFlags, unshare};
     let alone = unshare(CloneFlags::CLONE_NEWNET);
     if let Err(error) = &alone {

@@ -96,55 +96,24 @@ impl Nft {
 
     /// Makes whatever of the table is missing, and its rules anew. Elements stay.
     pub fn create(&mut self) -> Result<(), NftError> {
+        self.commit(table)
+    }
+
+    /// The same, and drops these networks and no others, all in one transaction: what is dropped before and after is at no
+    /// moment let in. Single addresses are left alone. Up to [`AT_ONCE`] are sure to have room.
+    pub fn create_with(&mut self, networks: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
         self.commit(|batch| {
-            batch
-                .request()
-                .set_create()
-                .op_newtable_do(&header())
-                .encode()
-                .push_name(TABLE);
-            batch
-                .request()
-                .set_create()
-                .op_newchain_do(&header())
-                .encode()
-                .push_table(TABLE)
-                .push_name(CHAIN)
-                .nested_hook()
-                .push_num(PREROUTING)
-                .push_priority(RAW)
-                .end_nested()
-                .push_type(c"filter");
-            // Making a rule is not idempotent, so all are made anew; packets see the table before or after, never between.
-            batch
-                .request()
-                .op_delrule_do(&header())
-                .encode()
-                .push_table(TABLE)
-                .push_chain(CHAIN);
-            for (id, set) in (1..).zip(&SETS) {
-                let flags = SetFlags::Timeout as u32
-                    | if set.networks {
-                        SetFlags::Interval as u32
-                    } else {
-                        0
-                    };
+            table(batch);
+            for set in SETS.iter().filter(|set| set.networks) {
                 batch
                     .request()
-                    .set_create()
-                    .op_newset_do(&header())
+                    .op_delsetelem_do(&header())
                     .encode()
                     .push_table(TABLE)
-                    .push_name(set.name)
-                    .push_flags(flags)
-                    .push_key_type(if set.length == 4 {
-                        KEY_TYPES[0]
-                    } else {
-                        KEY_TYPES[1]
-                    })
-                    .push_key_len(set.length)
-                    .push_id(id);
-                rule(batch, set);
+                    .push_set(set.name);
+            }
+            for networks in networks.chunks(TOGETHER) {
+                put(batch, networks, true);
             }
         })
     }
@@ -191,33 +160,6 @@ impl Nft {
         })
     }
 
-    /// Drops these networks and no others, in one transaction: what is dropped before and after is at no moment let in. Single
-    /// addresses are left alone. Up to [`AT_ONCE`] are sure to have room.
-    pub fn refill_networks(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
-        self.commit(|batch| {
-            for set in SETS.iter().filter(|set| set.networks) {
-                batch
-                    .request()
-                    .op_delsetelem_do(&header())
-                    .encode()
-                    .push_table(TABLE)
-                    .push_set(set.name);
-            }
-            for wanted in wanted.chunks(TOGETHER) {
-                put(batch, wanted, true);
-            }
-        })
-    }
-
-    /// Lets what comes from each network in again.
-    pub fn delete(&mut self, unwanted: &[Network]) -> Result<(), NftError> {
-        let unwanted: Vec<_> = unwanted.iter().map(|network| (*network, None)).collect();
-        for unwanted in unwanted.chunks(TOGETHER) {
-            self.commit(|batch| take(batch, unwanted))?;
-        }
-        Ok(())
-    }
-
     /// All single addresses that are dropped now.
     pub fn addresses(&mut self) -> Result<Vec<IpAddr>, NftError> {
         let edges = self.elements(false)?;
@@ -259,7 +201,7 @@ impl Nft {
         Ok(found)
     }
 
-    /// How many transactions of this connection the kernel has taken: each is a generation.
+    /// How many transactions of this connection the kernel has taken: each is a generation, as none is empty.
     pub fn committed(&self) -> u32 {
         self.committed
     }
@@ -319,6 +261,58 @@ impl Nft {
             .recv_all()?;
         self.committed = self.committed.wrapping_add(1);
         Ok(())
+    }
+}
+
+fn table(batch: &mut nftables::Chained<'static>) {
+    batch
+        .request()
+        .set_create()
+        .op_newtable_do(&header())
+        .encode()
+        .push_name(TABLE);
+    batch
+        .request()
+        .set_create()
+        .op_newchain_do(&header())
+        .encode()
+        .push_table(TABLE)
+        .push_name(CHAIN)
+        .nested_hook()
+        .push_num(PREROUTING)
+        .push_priority(RAW)
+        .end_nested()
+        .push_type(c"filter");
+    // Making a rule is not idempotent, so all are made anew; packets see the table before or after, never between.
+    batch
+        .request()
+        .op_delrule_do(&header())
+        .encode()
+        .push_table(TABLE)
+        .push_chain(CHAIN);
+    for (id, set) in (1..).zip(&SETS) {
+        let flags = SetFlags::Timeout as u32
+            | if set.networks {
+                SetFlags::Interval as u32
+            } else {
+                0
+            };
+        batch
+            .request()
+            .set_create()
+            .op_newset_do(&header())
+            .encode()
+            .push_table(TABLE)
+            .push_name(set.name)
+            .push_flags(flags)
+            .push_key_type(if set.length == 4 {
+                KEY_TYPES[0]
+            } else {
+                KEY_TYPES[1]
+            })
+            .push_key_len(set.length)
+            .push_id(id);
+        rule(batch, set);
     }
 }
 
@@ -411,17 +405,15 @@ mod tests {
         firewall.exchange(&known, &all).unwrap();
 
         let before = firewall.generation().unwrap();
-        firewall.delete(&known).unwrap();
+        firewall.exchange(&known, &[]).unwrap();
         assert_ne!(firewall.generation().unwrap(), before);
         assert!(!nft(&["list", "table", "inet", "picket"]).contains("timeout 1h"));
-        assert!(
-            firewall
-                .delete(&[network("198.51.100.9")])
-                .unwrap_err()
-                .is_absent()
-        );
+        // What is not there need not be, also among what is.
+        firewall.add(&all[..2]).unwrap();
+        firewall.exchange(&known, &[]).unwrap();
+        assert!(!nft(&["list", "table", "inet", "picket"]).contains("timeout 1"));
         firewall.add(&all).unwrap();
-        firewall.refill_networks(&[]).unwrap();
+        firewall.create_with(&[]).unwrap();
         assert_eq!(firewall.networks().unwrap(), []);
         assert_eq!(firewall.addresses().unwrap().len(), 2);
 
