@@ -59,6 +59,11 @@ impl Responder for BlockIp {
         Ok(self.firewall()?.release(network)?)
     }
 
+    fn clear(&mut self) -> Result<(), RespondError> {
+        self.firewall = None;
+        Ok(firewall::remove()?)
+    }
+
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
         Ok(self.firewall()?.reconcile(wanted)?)
     }

@@ -48,6 +48,9 @@ pub trait Responder: Send {
     /// Takes it back. What is not there any more is taken back.
     fn undo(&mut self, action: &Action) -> Result<(), RespondError>;
 
+    /// Takes back all that was ever done, also by an earlier run, and what it was done through.
+    fn clear(&mut self) -> Result<(), RespondError>;
+
     /// Makes what holds on the host what is wanted: each network with the time that it has left.
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError>;
 

@@ -1,6 +1,6 @@
-//! Monitor mode: everything is decided, nothing is done.
+//! Monitor mode: everything is decided, nothing is done, and what an earlier run did can be taken back.
 
-use super::{RespondError, Responder};
+use super::{RespondError, Responder, firewall};
 use picket_common::action::{Action, ActionKind, Decision, Network};
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ impl Responder for Simulated {
 
     fn undo(&mut self, _action: &Action) -> Result<(), RespondError> {
         Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), RespondError> {
+        Ok(firewall::remove()?)
     }
 
     fn reconcile(&mut self, _wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {

@@ -370,6 +370,14 @@ impl Responder for Fake {
         self.0.lock().unwrap().0.retain(|other| *other != network);
         Ok(())
     }
+    fn clear(&mut self) -> Result<(), RespondError> {
+        let mut inner = self.0.lock().unwrap();
+        if inner.1 {
+            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
+        }
+        inner.0.clear();
+        Ok(())
+    }
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
         self.0.lock().unwrap().0 = wanted.iter().map(|(network, _)| *network).collect();
         Ok(())
@@ -689,6 +697,121 @@ fn a_wider_network_takes_the_place_of_those_inside_it_in_the_real_firewall() {
             "{listed}"
         );
     }
+}
+
+/// A stage that only watches, over the ledger of one that acted.
+fn watching(ledger: &Path, spooled: u64, responder: impl Responder + 'static) -> Response {
+    let (ledger, _) = Ledger::open(ledger, spooled).unwrap();
+    let guard = Guard::new(HostFacts::default(), &[]);
+    Response::new(&Respond::default(), guard, ledger, Box::new(responder), |now| now)
+}
+
+#[test]
+fn what_was_blocked_in_enforce_mode_is_let_in_by_a_start_in_monitor_mode() {
+    for (kind, list) in SETS {
+        if !is_alone() {
+            return;
+        }
+        says(&["nft", "add", "table", "inet", "foreign"]);
+        says(&["ipset", "create", "foreign", "hash:ip"]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let mut response = real(&through(kind), &path);
+        response.reconcile(NOW, true).unwrap();
+        let blocks = ["198.51.100.9", "203.0.113.0/24", "2001:db8::9"];
+        for network in blocks {
+            by_hand(&mut response, network);
+            assert!(says(list).contains(network));
+        }
+        drop(response);
+
+        let mut response = watching(&path, 0, Simulated);
+        let undone = response.reconcile(NOW, true).unwrap();
+        assert_eq!(targets(&undone), blocks);
+        for outcome in &undone {
+            assert_eq!(outcome.decision, Decision::Undone);
+            assert_eq!(
+                outcome.action.reason,
+                "by hand; lifted, as the agent was started in monitor mode"
+            );
+        }
+        assert_eq!(says(&["nft", "list", "tables"]), "table inet foreign\n");
+        assert_eq!(says(&["ipset", "list", "-name"]), "foreign\n");
+        assert!(!says(&["iptables-legacy", "-t", "raw", "-S"]).contains("picket"));
+        assert_eq!(blocked(&response), [""; 0]);
+        // What it only would do afterwards is no business of the firewall.
+        by_hand(&mut response, "198.51.100.9");
+        response.undo("198.51.100.9", NOW).unwrap();
+        assert_eq!(response.reconcile(NOW, true).unwrap(), []);
+        drop(response);
+        assert_eq!(watching(&path, 0, Simulated).reconcile(NOW, true).unwrap(), []);
+    }
+}
+
+/// [`Simulated`], for what [`Fake`] has done.
+struct Watching(Fake);
+
+impl Responder for Watching {
+    fn handles(&self) -> ActionKind {
+        ActionKind::BlockIp
+    }
+    fn describe(&self) -> &'static str {
+        "watches"
+    }
+    fn decides(&self) -> Decision {
+        Decision::Simulated
+    }
+    fn apply(&mut self, _: &Action, _: &[Network]) -> Result<(), RespondError> {
+        Ok(())
+    }
+    fn undo(&mut self, _: &Action) -> Result<(), RespondError> {
+        Ok(())
+    }
+    fn clear(&mut self) -> Result<(), RespondError> {
+        self.0.clear()
+    }
+    fn reconcile(&mut self, _: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
+        Ok(())
+    }
+    fn is_disturbed(&mut self) -> Result<bool, RespondError> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn what_monitor_mode_cannot_take_back_stays_listed_and_no_undo_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let fake = Fake::default();
+    let mut response = open(&path, &fake, 0);
+    for network in ["198.51.100.9", "203.0.113.0/24"] {
+        by_hand(&mut response, network);
+    }
+    drop(response);
+    fake.0.lock().unwrap().1 = true;
+    let mut response = watching(&path, 0, Watching(fake.clone()));
+    assert_eq!(response.reconcile(NOW, true).unwrap(), []);
+    by_hand(&mut response, "192.0.2.1");
+    let tried = response.undo("198.51.100.9", NOW).unwrap();
+    assert!(
+        matches!(&tried[0].decision, Decision::Failed { because } if because.contains("not permitted")),
+        "{tried:?}"
+    );
+    assert_eq!(
+        blocked(&response),
+        ["192.0.2.1", "198.51.100.9", "203.0.113.0/24"]
+    );
+    assert_eq!(fake.0.lock().unwrap().0.len(), 2);
+    // Once it may, it does, and what it only would do is not concerned.
+    fake.0.lock().unwrap().1 = false;
+    let undone = response.undo("198.51.100.9", NOW).unwrap();
+    assert_eq!(decisions(&undone)[0].1, Decision::Undone);
+    assert_eq!(
+        targets(&response.reconcile(NOW, false).unwrap()),
+        ["203.0.113.0/24"]
+    );
+    assert_eq!(blocked(&response), ["192.0.2.1"]);
+    assert_eq!(fake.0.lock().unwrap().0, []);
 }
 
 #[test]

@@ -105,10 +105,10 @@ impl Iptables {
         Ok(iptables)
     }
 
-    /// Removes what an agent left that spoke to iptables, where there may be such a thing.
-    pub(super) fn remove() -> Result<(), ToolError> {
+    /// Removes what an agent left that spoke to iptables, where there may be such a thing; gives whether there was.
+    pub(super) fn remove() -> Result<bool, ToolError> {
         let Ok(ipset) = Tool::find("ipset") else {
-            return Ok(());
+            return Ok(false);
         };
         let names = ipset.run(&["list", "-name"], "", PATIENCE)?;
         let left = || SETS.iter().filter(|set| has(&names, set.name));
@@ -135,7 +135,7 @@ impl Iptables {
             .map(|name| format!("destroy {name}\n"))
             .collect();
         ipset.run(&["restore"], &script, PATIENCE)?;
-        Ok(())
+        Ok(!script.is_empty())
     }
 
     /// Makes whatever is missing of the sets, and the rules of IPv4.

@@ -85,3 +85,21 @@ pub(super) fn open(settings: &Respond) -> Result<Box<dyn Firewall>, FirewallErro
         }
     }
 }
+
+/// Removes whatever an agent has made, in either firewall: nothing is blocked any more.
+pub(super) fn remove() -> Result<(), FirewallError> {
+    match (Nftables::remove(), Iptables::remove()) {
+        (Ok(_), Ok(_)) => Ok(()),
+        // An agent blocks through one of them, so there is nothing in the other, which this host may not even have.
+        (Ok(true), Err(error)) => {
+            tracing::warn!("ipset and iptables could not be looked at: {error}");
+            Ok(())
+        }
+        (Err(error), Ok(true)) => {
+            tracing::warn!("nftables could not be looked at: {error}");
+            Ok(())
+        }
+        (Ok(false), Err(error)) => Err(error.into()),
+        (Err(error), _) => Err(error.into()),
+    }
+}

@@ -21,11 +21,12 @@ impl Nftables {
         })
     }
 
-    /// Removes the table, where there is one.
-    pub(super) fn remove() -> Result<(), NftError> {
+    /// Removes the table; gives whether there was one.
+    pub(super) fn remove() -> Result<bool, NftError> {
         match Nft::remove() {
-            Err(NftError::Missing) => Ok(()),
-            removed => unless_absent(removed),
+            Err(NftError::Missing) => Ok(false),
+            Err(error) if error.is_absent() => Ok(false),
+            removed => removed.map(|()| true),
         }
     }
 

@@ -2,19 +2,19 @@
 
 mod upkeep;
 
-use super::Responder;
 use super::guard::Guard;
 use super::held::{Block, Held};
 use super::ledger::{Ledger, LedgerError};
 use super::login::Login;
 use super::policy::Policy;
+use super::{RespondError, Responder};
 use crate::config::Respond;
 use picket_common::action::{Action, Decision, Network, Target};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// There is nothing to take back, or it could not be.
@@ -38,6 +38,8 @@ pub struct Response {
     held: Held,
     /// What the ledger has of blocks whose place a wider one has taken.
     needless: Vec<Action>,
+    /// What an earlier run did and this one, which only watches, has not taken back yet.
+    former: BTreeSet<RecordId>,
     /// The time after an act that was begun at some time: an outcome's time is when the act was done.
     done_at: fn(Timestamp) -> Timestamp,
     /// What an operator let in again, and until when that word holds against findings.
@@ -77,6 +79,13 @@ impl Response {
             let until = action.ttl.map(|ttl| action.time.plus(ttl));
             held.hold(network, Block { action, until });
         }
+        let watches = responder.decides() != Decision::Applied;
+        let former = held
+            .live()
+            .values()
+            .filter(|_| watches)
+            .map(|block| block.action.id)
+            .collect();
         Self {
             settings: settings.clone(),
             policy,
@@ -85,6 +94,7 @@ impl Response {
             responder,
             held,
             needless,
+            former,
             done_at,
             spared: BTreeMap::new(),
         }
@@ -227,6 +237,13 @@ impl Response {
         Ok(outcomes)
     }
 
+    fn take_back(&mut self, action: &Action) -> Result<(), RespondError> {
+        if self.former.contains(&action.id) {
+            return self.responder.clear();
+        }
+        self.responder.undo(action)
+    }
+
     /// Takes back an action, named by its id or by its target.
     pub fn undo(&mut self, name: &str, now: Timestamp) -> Result<Vec<Outcome>, UndoError> {
         let wanted = name.parse::<Network>().ok();
@@ -239,7 +256,7 @@ impl Response {
         let Some(block) = found.and_then(|network| self.held.release(&network)) else {
             return Err(UndoError::Unknown(name.chars().take(64).collect()));
         };
-        match self.responder.undo(&block.action) {
+        match self.take_back(&block.action) {
             Ok(()) => {
                 let Target::BlockIp(network) = block.action.target;
                 let until = block.until.unwrap_or_else(|| now.plus(self.settings.block));

@@ -16,6 +16,7 @@ impl Response {
             self.held.begin_by(now);
         }
         let mut outcomes = self.expire(now)?;
+        outcomes.extend(self.stand_down(now, always)?);
         for action in std::mem::take(&mut self.needless) {
             outcomes.extend(self.note(action, Decision::Undone, now)?);
         }
@@ -62,7 +63,7 @@ impl Response {
             if let Some(mut block) = self.held.release(&network) {
                 let before = block.action.clone();
                 block.action.reason = format!("{}; lifted, as {reason}", before.reason);
-                match self.responder.undo(&before) {
+                match self.take_back(&before) {
                     Ok(()) => outcomes.extend(self.note(block.action, Decision::Undone, now)?),
                     Err(error) => {
                         tracing::error!("{network} is blocked although {reason}: {error}");
@@ -71,6 +72,39 @@ impl Response {
                     }
                 }
             }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes back what an earlier run did that acted, as this one only watches; until that works it stays listed.
+    fn stand_down(&mut self, now: Timestamp, aloud: bool) -> Result<Vec<Outcome>, LedgerError> {
+        if self.former.is_empty() {
+            return Ok(Vec::new());
+        }
+        let live = self.held.live().iter();
+        let former = live.filter(|(_, block)| self.former.contains(&block.action.id));
+        let former: Vec<Network> = former.map(|(network, _)| *network).collect();
+        if let Err(error) = self.responder.clear() {
+            if aloud {
+                let count = former.len();
+                tracing::error!(
+                    "blocks of an earlier run are still in force, although the agent only watches now, {count} in all: {error}"
+                );
+            }
+            return Ok(Vec::new());
+        }
+        self.former.clear();
+        let mut outcomes = Vec::new();
+        for mut block in former
+            .iter()
+            .filter_map(|network| self.held.release(network))
+            .collect::<Vec<_>>()
+        {
+            block
+                .action
+                .reason
+                .push_str("; lifted, as the agent was started in monitor mode");
+            outcomes.extend(self.note(block.action, Decision::Undone, now)?);
         }
         Ok(outcomes)
     }
