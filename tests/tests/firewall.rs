@@ -265,6 +265,47 @@ fn iptables_holds_what_is_wanted_and_leaves_alone_what_is_others() {
 }
 
 #[test]
+fn a_start_in_monitor_mode_lets_in_what_enforce_mode_blocked_and_the_collector_hears_of_it() {
+    if is_missing() {
+        return;
+    }
+    for firewall in ["nftables", "iptables"] {
+        let network = Network::start();
+        let mut line = Line::on(Some(&network.host), None, &settings(firewall));
+        line.start_agent();
+        let blocks = ["203.0.113.9", "203.0.113.128/25", "2001:db8:7::9"];
+        for target in blocks {
+            line.operate(&["blocks", "add", target]).unwrap();
+        }
+        line.end_agent(false);
+        let file = line.path("picket.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("\"enforce\"", "\"monitor\"")).unwrap();
+        line.start_agent();
+        assert_eq!(line.operate(&["blocks", "list"]).unwrap(), "");
+        assert_eq!(on_host(&network, "nft list ruleset"), "");
+        assert_eq!(on_host(&network, "ipset list -name"), "");
+        for tool in ["iptables-legacy", "ip6tables-legacy"] {
+            let rules = on_host(&network, &format!("{tool} -t raw -S"));
+            assert!(!rules.contains("picket"), "{rules}");
+        }
+        for target in blocks {
+            let undone = line.wait_for(|value| {
+                value["record"] == "outcome"
+                    && value["body"]["action"]["target"]["target"] == target
+                    && value["body"]["decision"] == "undone"
+            });
+            let reason = undone["body"]["action"]["reason"].as_str().unwrap();
+            assert!(
+                reason.ends_with("lifted, as the agent was started in monitor mode"),
+                "{reason}"
+            );
+        }
+        line.end_agent(false);
+    }
+}
+
+#[test]
 fn where_nftables_refuses_iptables_takes_its_place_and_it_is_said() {
     if is_missing() {
         return;

@@ -49,14 +49,19 @@ impl Responder for BlockIp {
         Decision::Applied
     }
 
-    fn apply(&mut self, action: &Action) -> Result<(), RespondError> {
+    fn apply(&mut self, action: &Action, replaces: &[Network]) -> Result<(), RespondError> {
         let Target::BlockIp(network) = action.target;
-        Ok(self.firewall()?.block(network, action.ttl)?)
+        Ok(self.firewall()?.block(network, action.ttl, replaces)?)
     }
 
     fn undo(&mut self, action: &Action) -> Result<(), RespondError> {
         let Target::BlockIp(network) = action.target;
         Ok(self.firewall()?.release(network)?)
+    }
+
+    fn clear(&mut self) -> Result<(), RespondError> {
+        self.firewall = None;
+        Ok(firewall::remove()?)
     }
 
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {

@@ -42,6 +42,26 @@ impl Held {
         Some(block)
     }
 
+    /// The one that a network lies in: its own, or a wider one.
+    pub(super) fn covering(&self, network: &Network) -> Option<(&Network, &Block)> {
+        (0..=network.prefix()).rev().find_map(|prefix| {
+            let around = Network::new(network.address(), prefix)?;
+            self.live.get_key_value(&around)
+        })
+    }
+
+    /// Those that lie inside a network, and its own.
+    pub(super) fn inside(&self, network: &Network) -> Vec<Network> {
+        // Networks sort by their first address, so those inside lie together, from its own first address on. Wider ones that
+        // begin with the same address lie among them.
+        self.live
+            .range(Network::widest(network.address())..)
+            .map(|(other, _)| *other)
+            .take_while(|other| network.contains(other.address()))
+            .filter(|other| other.prefix() >= network.prefix())
+            .collect()
+    }
+
     /// When the next one ends.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.first().map(|(until, _)| *until)

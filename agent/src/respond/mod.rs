@@ -41,11 +41,15 @@ pub trait Responder: Send {
     /// What becomes of an action that it carries out: [`Decision::Applied`], or [`Decision::Simulated`] when it changes nothing.
     fn decides(&self) -> Decision;
 
-    /// Does it. Doing it twice is doing it once.
-    fn apply(&mut self, action: &Action) -> Result<(), RespondError>;
+    /// Does it. Doing it twice is doing it once. It takes the place of what was done to the networks in `replaces`, which lie
+    /// inside its own: they end with it, and at no moment does neither hold.
+    fn apply(&mut self, action: &Action, replaces: &[Network]) -> Result<(), RespondError>;
 
     /// Takes it back. What is not there any more is taken back.
     fn undo(&mut self, action: &Action) -> Result<(), RespondError>;
+
+    /// Takes back all that was ever done, also by an earlier run, and what it was done through.
+    fn clear(&mut self) -> Result<(), RespondError>;
 
     /// Makes what holds on the host what is wanted: each network with the time that it has left.
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError>;

@@ -1,6 +1,6 @@
-//! Monitor mode: everything is decided, nothing is done.
+//! Monitor mode: everything is decided, nothing is done, and what an earlier run did can be taken back.
 
-use super::{RespondError, Responder};
+use super::{RespondError, Responder, firewall};
 use picket_common::action::{Action, ActionKind, Decision, Network};
 use std::time::Duration;
 
@@ -21,12 +21,16 @@ impl Responder for Simulated {
         Decision::Simulated
     }
 
-    fn apply(&mut self, _action: &Action) -> Result<(), RespondError> {
+    fn apply(&mut self, _action: &Action, _replaces: &[Network]) -> Result<(), RespondError> {
         Ok(())
     }
 
     fn undo(&mut self, _action: &Action) -> Result<(), RespondError> {
         Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), RespondError> {
+        Ok(firewall::remove()?)
     }
 
     fn reconcile(&mut self, _wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {

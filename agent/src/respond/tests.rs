@@ -1,7 +1,7 @@
 //! The stage as a whole: policy, guard, ledger, firewall.
 
 use super::*;
-use crate::config::Respond;
+use crate::config::{FirewallKind, Respond};
 use picket_common::event::{AuthAction, AuthEvent, AuthMethod, Event, Outcome as Result_, Payload, Peer};
 use picket_common::finding::{Finding, RuleRef, Severity};
 use picket_common::ids::RecordId;
@@ -423,18 +423,27 @@ impl Responder for Fake {
     fn decides(&self) -> Decision {
         Decision::Applied
     }
-    fn apply(&mut self, action: &Action) -> Result<(), RespondError> {
+    fn apply(&mut self, action: &Action, replaces: &[Network]) -> Result<(), RespondError> {
         let mut inner = self.0.lock().unwrap();
         if inner.1 {
             return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
         }
         let picket_common::action::Target::BlockIp(network) = action.target;
+        inner.0.retain(|other| !replaces.contains(other));
         inner.0.push(network);
         Ok(())
     }
     fn undo(&mut self, action: &Action) -> Result<(), RespondError> {
         let picket_common::action::Target::BlockIp(network) = action.target;
         self.0.lock().unwrap().0.retain(|other| *other != network);
+        Ok(())
+    }
+    fn clear(&mut self) -> Result<(), RespondError> {
+        let mut inner = self.0.lock().unwrap();
+        if inner.1 {
+            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
+        }
+        inner.0.clear();
         Ok(())
     }
     fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
@@ -573,6 +582,304 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
     let address: IpAddr = "198.51.100.9".parse().unwrap();
     response.undo(&address.to_string(), NOW).unwrap();
     assert!(!nft(&["list", "table", "inet", "picket"]).contains("198.51.100.9"));
+}
+
+fn by_hand(response: &mut Response, network: &str) -> Vec<Outcome> {
+    response
+        .block(network.parse().unwrap(), Some(MINUTE), "by hand", NOW)
+        .unwrap()
+}
+
+fn blocked(response: &Response) -> Vec<String> {
+    response
+        .blocks()
+        .map(|block| block.action.target.to_string())
+        .collect()
+}
+
+#[test]
+fn a_network_inside_a_live_one_is_refused_by_name_and_takes_no_place() {
+    let mut response = simulated(&Respond::default());
+    for wide in ["203.0.113.0/24", "2001:db8::/48"] {
+        by_hand(&mut response, wide);
+    }
+    for (narrow, wide) in [
+        ("203.0.113.0", "203.0.113.0/24"),
+        ("203.0.113.0/25", "203.0.113.0/24"),
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("203.0.113.128/25", "203.0.113.0/24"),
+        ("2001:db8::", "2001:db8::/48"),
+        ("2001:db8:0:7::/64", "2001:db8::/48"),
+        ("2001:db8:0:7::9", "2001:db8::/48"),
+    ] {
+        let outcomes = by_hand(&mut response, narrow);
+        let said = format!("{narrow} is blocked already, as {wide} around it is, until ");
+        assert!(
+            matches!(&outcomes[..], [Outcome { decision: Decision::Refused { because }, .. }] if because.starts_with(&said)),
+            "{outcomes:?}"
+        );
+    }
+    for (number, address) in (1..).zip(["203.0.113.0", "203.0.113.9", "2001:db8::", "2001:db8:0:9::1"]) {
+        assert_eq!(response.consider(&finding(address, number), NOW).unwrap(), []);
+    }
+    assert_eq!(blocked(&response), ["203.0.113.0/24", "2001:db8::/48"]);
+    // Beside it nothing is covered, and the same network again has another time.
+    assert_eq!(
+        targets(&by_hand(&mut response, "203.0.112.255")),
+        ["203.0.112.255"]
+    );
+    let again = by_hand(&mut response, "203.0.113.0/24");
+    assert_eq!(targets(&again), ["203.0.113.0/24", "203.0.113.0/24"]);
+    assert_eq!(
+        [&again[0].decision, &again[1].decision],
+        [&Decision::Undone, &Decision::Simulated]
+    );
+}
+
+#[test]
+fn what_a_crash_left_inside_a_wider_claim_ends_with_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let (mut ledger, _) = Ledger::open(&path, 0).unwrap();
+    for (at, network) in (0..).zip(["203.0.113.9", "198.51.100.9", "203.0.113.0/24", "203.0.113.0/24"]) {
+        let action = Action {
+            id: RecordId::derived(NOW, &[network.as_bytes(), &[at]]),
+            time: NOW,
+            target: picket_common::action::Target::BlockIp(network.parse().unwrap()),
+            ttl: None,
+            reason: "by hand".to_owned(),
+            finding: None,
+        };
+        ledger
+            .claim(&action, NOW.plus(Duration::from_secs(at.into())))
+            .unwrap();
+    }
+    drop(ledger);
+    let fake = Fake::default();
+    let mut response = open(&path, &fake, 0);
+    let ended = response.reconcile(NOW, true).unwrap();
+    assert_eq!(targets(&ended), ["203.0.113.9", "203.0.113.0/24"]);
+    assert!(ended.iter().all(|outcome| outcome.decision == Decision::Undone));
+    let wanted = ["198.51.100.9", "203.0.113.0/24"];
+    assert_eq!(
+        fake.0.lock().unwrap().0,
+        wanted.map(|text| text.parse::<Network>().unwrap())
+    );
+    drop(response);
+    assert_eq!(open(&path, &fake, 0).reconcile(NOW, true).unwrap(), []);
+}
+
+/// A stage that blocks through the firewall of the network namespace.
+fn real(settings: &Respond, ledger: &Path) -> Response {
+    let (firewall, error) = BlockIp::open(settings);
+    assert!(error.is_none(), "{error:?}");
+    let (ledger, _) = Ledger::open(ledger, 0).unwrap();
+    let guard = Guard::new(HostFacts::default(), &[]);
+    Response::new(settings, guard, ledger, Box::new(firewall), |now| now)
+}
+
+fn through(firewall: FirewallKind) -> Respond {
+    Respond {
+        firewall,
+        ..Respond::default()
+    }
+}
+
+/// What is blocked, as the kernel tells it, and how to ask.
+const SETS: [(FirewallKind, &[&str]); 2] = [
+    (FirewallKind::Nftables, &["nft", "list", "ruleset"]),
+    (FirewallKind::Iptables, &["ipset", "list"]),
+];
+
+pub(super) fn says(program: &[&str]) -> String {
+    let output = std::process::Command::new(program[0])
+        .args(&program[1..])
+        .output()
+        .expect("the program starts");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether the test has a network namespace of its own now.
+pub(super) fn is_alone() -> bool {
+    use nix::sched::{CloneFlags, unshare};
+    let alone = unshare(CloneFlags::CLONE_NEWNET);
+    if let Err(error) = &alone {
+        println!("skipped: no network namespace of its own: {error}");
+    }
+    alone.is_ok()
+}
+
+#[test]
+fn a_wider_network_takes_the_place_of_those_inside_it_in_the_real_firewall() {
+    for (kind, list) in SETS {
+        if !is_alone() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut response = real(&through(kind), &folder.path().join("ledger"));
+        response.reconcile(NOW, true).unwrap();
+        let inside = [
+            "203.0.113.0",
+            "203.0.113.9",
+            "203.0.113.128/25",
+            "203.0.113.64/26",
+            "2001:db8::9",
+            "2001:db8:0:7::/64",
+        ];
+        for network in inside {
+            assert_eq!(by_hand(&mut response, network)[0].decision, Decision::Applied);
+        }
+        // What the kernel has let go already, as its clock is not quite ours.
+        says(match kind {
+            FirewallKind::Iptables => &["ipset", "del", "picket-v4", "203.0.113.9"],
+            _ => &["nft", "delete element inet picket v4 { 203.0.113.9 }"],
+        });
+        assert!(!says(list).contains("203.0.113.9"));
+        for (wide, ends) in [("203.0.113.0/24", 4), ("2001:db8::/32", 2)] {
+            let outcomes = by_hand(&mut response, wide);
+            assert_eq!(outcomes.len(), ends + 1, "{outcomes:?}");
+            assert_eq!(outcomes[ends].decision, Decision::Applied, "{outcomes:?}");
+            let (_, before) = outcomes.split_last().unwrap();
+            assert!(before.iter().all(|outcome| outcome.decision == Decision::Undone));
+        }
+        let listed = says(list);
+        assert!(
+            listed.contains("203.0.113.0/24") && listed.contains("2001:db8::/32"),
+            "{listed}"
+        );
+        for network in &inside[1..] {
+            assert!(!listed.contains(network), "{network} is in {listed}");
+        }
+        let again = by_hand(&mut response, "203.0.113.0/24");
+        assert_eq!(again[1].decision, Decision::Applied, "{again:?}");
+        assert!(matches!(
+            by_hand(&mut response, "203.0.113.0")[0].decision,
+            Decision::Refused { .. }
+        ));
+        assert_eq!(blocked(&response), ["203.0.113.0/24", "2001:db8::/32"]);
+        response.undo("203.0.113.0/24", NOW).unwrap();
+        response.undo("2001:db8::/32", NOW).unwrap();
+        let listed = says(list);
+        assert!(
+            !listed.contains("203.0.113.") && !listed.contains("2001:db8:"),
+            "{listed}"
+        );
+    }
+}
+
+/// A stage that only watches, over the ledger of one that acted.
+fn watching(ledger: &Path, spooled: u64, responder: impl Responder + 'static) -> Response {
+    let (ledger, _) = Ledger::open(ledger, spooled).unwrap();
+    let guard = Guard::new(HostFacts::default(), &[]);
+    Response::new(&Respond::default(), guard, ledger, Box::new(responder), |now| now)
+}
+
+#[test]
+fn what_was_blocked_in_enforce_mode_is_let_in_by_a_start_in_monitor_mode() {
+    for (kind, list) in SETS {
+        if !is_alone() {
+            return;
+        }
+        says(&["nft", "add", "table", "inet", "foreign"]);
+        says(&["ipset", "create", "foreign", "hash:ip"]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let mut response = real(&through(kind), &path);
+        response.reconcile(NOW, true).unwrap();
+        let blocks = ["198.51.100.9", "203.0.113.0/24", "2001:db8::9"];
+        for network in blocks {
+            by_hand(&mut response, network);
+            assert!(says(list).contains(network));
+        }
+        drop(response);
+
+        let mut response = watching(&path, 0, Simulated);
+        let undone = response.reconcile(NOW, true).unwrap();
+        assert_eq!(targets(&undone), blocks);
+        for outcome in &undone {
+            assert_eq!(outcome.decision, Decision::Undone);
+            assert_eq!(
+                outcome.action.reason,
+                "by hand; lifted, as the agent was started in monitor mode"
+            );
+        }
+        assert_eq!(says(&["nft", "list", "tables"]), "table inet foreign\n");
+        assert_eq!(says(&["ipset", "list", "-name"]), "foreign\n");
+        assert!(!says(&["iptables-legacy", "-t", "raw", "-S"]).contains("picket"));
+        assert_eq!(blocked(&response), [""; 0]);
+        // What it only would do afterwards is no business of the firewall.
+        by_hand(&mut response, "198.51.100.9");
+        response.undo("198.51.100.9", NOW).unwrap();
+        assert_eq!(response.reconcile(NOW, true).unwrap(), []);
+        drop(response);
+        assert_eq!(watching(&path, 0, Simulated).reconcile(NOW, true).unwrap(), []);
+    }
+}
+
+/// [`Simulated`], for what [`Fake`] has done.
+struct Watching(Fake);
+
+impl Responder for Watching {
+    fn handles(&self) -> ActionKind {
+        ActionKind::BlockIp
+    }
+    fn describe(&self) -> &'static str {
+        "watches"
+    }
+    fn decides(&self) -> Decision {
+        Decision::Simulated
+    }
+    fn apply(&mut self, _: &Action, _: &[Network]) -> Result<(), RespondError> {
+        Ok(())
+    }
+    fn undo(&mut self, _: &Action) -> Result<(), RespondError> {
+        Ok(())
+    }
+    fn clear(&mut self) -> Result<(), RespondError> {
+        self.0.clear()
+    }
+    fn reconcile(&mut self, _: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
+        Ok(())
+    }
+    fn is_disturbed(&mut self) -> Result<bool, RespondError> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn what_monitor_mode_cannot_take_back_stays_listed_and_no_undo_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let fake = Fake::default();
+    let mut response = open(&path, &fake, 0);
+    for network in ["198.51.100.9", "203.0.113.0/24"] {
+        by_hand(&mut response, network);
+    }
+    drop(response);
+    fake.0.lock().unwrap().1 = true;
+    let mut response = watching(&path, 0, Watching(fake.clone()));
+    assert_eq!(response.reconcile(NOW, true).unwrap(), []);
+    by_hand(&mut response, "192.0.2.1");
+    let tried = response.undo("198.51.100.9", NOW).unwrap();
+    assert!(
+        matches!(&tried[0].decision, Decision::Failed { because } if because.contains("not permitted")),
+        "{tried:?}"
+    );
+    assert_eq!(
+        blocked(&response),
+        ["192.0.2.1", "198.51.100.9", "203.0.113.0/24"]
+    );
+    assert_eq!(fake.0.lock().unwrap().0.len(), 2);
+    // Once it may, it does, and what it only would do is not concerned.
+    fake.0.lock().unwrap().1 = false;
+    let undone = response.undo("198.51.100.9", NOW).unwrap();
+    assert_eq!(decisions(&undone)[0].1, Decision::Undone);
+    assert_eq!(
+        targets(&response.reconcile(NOW, false).unwrap()),
+        ["203.0.113.0/24"]
+    );
+    assert_eq!(blocked(&response), ["192.0.2.1"]);
+    assert_eq!(fake.0.lock().unwrap().0, []);
 }
 
 #[test]

@@ -105,10 +105,10 @@ impl Iptables {
         Ok(iptables)
     }
 
-    /// Removes what an agent left that spoke to iptables, where there may be such a thing.
-    pub(super) fn remove() -> Result<(), ToolError> {
+    /// Removes what an agent left that spoke to iptables, where there may be such a thing; gives whether there was.
+    pub(super) fn remove() -> Result<bool, ToolError> {
         let Ok(ipset) = Tool::find("ipset") else {
-            return Ok(());
+            return Ok(false);
         };
         let names = ipset.run(&["list", "-name"], "", PATIENCE)?;
         let left = || SETS.iter().filter(|set| has(&names, set.name));
@@ -135,7 +135,7 @@ impl Iptables {
             .map(|name| format!("destroy {name}\n"))
             .collect();
         ipset.run(&["restore"], &script, PATIENCE)?;
-        Ok(())
+        Ok(!script.is_empty())
     }
 
     /// Makes whatever is missing of the sets, and the rules of IPv4.
@@ -178,6 +178,18 @@ impl Iptables {
         self.ipset.run(&arguments, "", PATIENCE).map(|_| ())
     }
 
+    /// Takes many out of the sets with one process.
+    fn delete(&self, unwanted: &[&Network]) -> Result<(), ToolError> {
+        let lines = unwanted.iter().filter_map(|network| {
+            let set = Set::of(network)?;
+            Some(format!("del {} {network}\n", set.name))
+        });
+        let script: String = lines.collect();
+        self.ipset
+            .run(&["-exist", "restore"], &script, PATIENCE)
+            .map(|_| ())
+    }
+
     fn hold(&mut self, network: Network, ttl: Option<Duration>) {
         let now = Instant::now();
         self.held.insert(network, ttl.map(|ttl| now + ttl));
@@ -203,7 +215,12 @@ impl Firewall for Iptables {
         "blocks addresses in ipsets that iptables matches, at the cost of a process for each block"
     }
 
-    fn block(&mut self, network: Network, ttl: Option<Duration>) -> Result<(), FirewallError> {
+    fn block(
+        &mut self,
+        network: Network,
+        ttl: Option<Duration>,
+        replaces: &[Network],
+    ) -> Result<(), FirewallError> {
         let v6 = network.address().is_ipv6();
         // Without a rule that matches it, an element blocks nobody.
         self.tool(v6)?;
@@ -219,6 +236,16 @@ impl Firewall for Iptables {
             done => done?,
         }
         self.hold(network, ttl);
+        let narrower: Vec<_> = replaces.iter().filter(|other| **other != network).collect();
+        if narrower.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.delete(&narrower) {
+            tracing::warn!("what lies in {network} stays in the sets for its own time: {error}");
+        }
+        for other in narrower {
+            self.held.remove(other);
+        }
         Ok(())
     }
 

@@ -17,8 +17,13 @@ pub(super) trait Firewall: Send {
     fn describe(&self) -> &'static str;
 
     /// Drops what comes from a network from now on, for as long as `ttl` says (`None`: until released). A time that was set
-    /// before is replaced.
-    fn block(&mut self, network: Network, ttl: Option<Duration>) -> Result<(), FirewallError>;
+    /// before is replaced, and so are the networks in `replaces`, which lie inside it: nothing of them is let in meanwhile.
+    fn block(
+        &mut self,
+        network: Network,
+        ttl: Option<Duration>,
+        replaces: &[Network],
+    ) -> Result<(), FirewallError>;
 
     /// Lets what comes from a network in again. What is not there is let in.
     fn release(&mut self, network: Network) -> Result<(), FirewallError>;
@@ -78,5 +83,23 @@ pub(super) fn open(settings: &Respond) -> Result<Box<dyn Firewall>, FirewallErro
             }
             Ok(Box::new(iptables))
         }
+    }
+}
+
+/// Removes whatever an agent has made, in either firewall: nothing is blocked any more.
+pub(super) fn remove() -> Result<(), FirewallError> {
+    match (Nftables::remove(), Iptables::remove()) {
+        (Ok(_), Ok(_)) => Ok(()),
+        // An agent blocks through one of them, so there is nothing in the other, which this host may not even have.
+        (Ok(true), Err(error)) => {
+            tracing::warn!("ipset and iptables could not be looked at: {error}");
+            Ok(())
+        }
+        (Err(error), Ok(true)) => {
+            tracing::warn!("nftables could not be looked at: {error}");
+            Ok(())
+        }
+        (Ok(false), Err(error)) => Err(error.into()),
+        (Err(error), _) => Err(error.into()),
     }
 }

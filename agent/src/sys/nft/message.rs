@@ -6,8 +6,10 @@ use netlink_bindings::nftables::{
 };
 use netlink_bindings::traits::Pusher;
 use picket_common::action::Network;
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 pub(super) const TABLE: &CStr = c"picket";
@@ -206,4 +208,25 @@ pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
         return Some(IpAddr::from(v4));
     }
     <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+}
+
+/// Whether an element's flags say that it is the first one past a network.
+pub(super) fn is_end(flags: &[u8]) -> bool {
+    <[u8; 4]>::try_from(flags)
+        .is_ok_and(|flags| u32::from_be_bytes(flags) & SetElemFlags::IntervalEnd as u32 != 0)
+}
+
+/// The networks between first addresses and those past the last ones.
+pub(super) fn networks(edges: Vec<(IpAddr, bool)>) -> Vec<Network> {
+    let (ends, firsts): (Vec<_>, Vec<_>) = edges.into_iter().partition(|(_, ends)| *ends);
+    let ends: BTreeSet<IpAddr> = ends.into_iter().map(|(end, _)| end).collect();
+    let network = |(first, _): (IpAddr, bool)| {
+        let end = ends.range((Bound::Excluded(first), Bound::Unbounded)).next();
+        let end = end.filter(|end| end.is_ipv4() == first.is_ipv4()).copied();
+        let bits = if first.is_ipv4() { 32 } else { 128 };
+        (0..=bits).find_map(|prefix| {
+            Network::new(first, prefix).filter(|network| network.address() == first && after(network) == end)
+        })
+    };
+    firsts.into_iter().filter_map(network).collect()
 }

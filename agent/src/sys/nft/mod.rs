@@ -12,7 +12,7 @@
 
 mod message;
 
-use message::{CHAIN, KEY_TYPES, PREROUTING, RAW, SETS, TABLE, address, elements, header, rule};
+use message::{CHAIN, KEY_TYPES, PREROUTING, RAW, SETS, TABLE, address, elements, header, is_end, rule};
 use netlink_bindings::nftables::{self, Nfgenmsg, SetFlags};
 use netlink_socket2::{NetlinkSocket, ReplyError};
 use picket_common::action::Network;
@@ -20,8 +20,12 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How many elements one transaction holds.
+/// How many elements one message holds.
 const TOGETHER: usize = 500;
+/// How many networks can be exchanged in one transaction, which has to fit into the socket's buffer.
+pub const AT_ONCE: usize = 1000;
+/// The time of what is put in only to be taken out in the same transaction.
+const PASSING: Duration = Duration::from_secs(60);
 
 /// nftables will not do it.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +74,8 @@ impl NftError {
 /// A connection to nftables.
 pub struct Nft {
     socket: NetlinkSocket,
+    /// How many transactions the kernel has taken.
+    committed: u32,
 }
 
 impl Nft {
@@ -84,60 +90,30 @@ impl Nft {
     pub fn connect() -> Self {
         Self {
             socket: NetlinkSocket::new(),
+            committed: 0,
         }
     }
 
     /// Makes whatever of the table is missing, and its rules anew. Elements stay.
     pub fn create(&mut self) -> Result<(), NftError> {
+        self.commit(table)
+    }
+
+    /// The same, and drops these networks and no others, all in one transaction: what is dropped before and after is at no
+    /// moment let in. Single addresses are left alone. Up to [`AT_ONCE`] are sure to have room.
+    pub fn create_with(&mut self, networks: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
         self.commit(|batch| {
-            batch
-                .request()
-                .set_create()
-                .op_newtable_do(&header())
-                .encode()
-                .push_name(TABLE);
-            batch
-                .request()
-                .set_create()
-                .op_newchain_do(&header())
-                .encode()
-                .push_table(TABLE)
-                .push_name(CHAIN)
-                .nested_hook()
-                .push_num(PREROUTING)
-                .push_priority(RAW)
-                .end_nested()
-                .push_type(c"filter");
-            // Making a rule is not idempotent, so all are made anew; packets see the table before or after, never between.
-            batch
-                .request()
-                .op_delrule_do(&header())
-                .encode()
-                .push_table(TABLE)
-                .push_chain(CHAIN);
-            for (id, set) in (1..).zip(&SETS) {
-                let flags = SetFlags::Timeout as u32
-                    | if set.networks {
-                        SetFlags::Interval as u32
-                    } else {
-                        0
-                    };
+            table(batch);
+            for set in SETS.iter().filter(|set| set.networks) {
                 batch
                     .request()
-                    .set_create()
-                    .op_newset_do(&header())
+                    .op_delsetelem_do(&header())
                     .encode()
                     .push_table(TABLE)
-                    .push_name(set.name)
-                    .push_flags(flags)
-                    .push_key_type(if set.length == 4 {
-                        KEY_TYPES[0]
-                    } else {
-                        KEY_TYPES[1]
-                    })
-                    .push_key_len(set.length)
-                    .push_id(id);
-                rule(batch, set);
+                    .push_set(set.name);
+            }
+            for networks in networks.chunks(TOGETHER) {
+                put(batch, networks, true);
             }
         })
     }
@@ -159,49 +135,47 @@ impl Nft {
     /// A transaction that fails costs a thousand times one that does not: the kernel waits for all its processors.
     pub fn add(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
         for wanted in wanted.chunks(TOGETHER) {
-            self.commit(|batch| put(batch, wanted))?;
+            self.commit(|batch| put(batch, wanted, true))?;
         }
         Ok(())
     }
 
-    /// Gives networks that are dropped already another time, with no moment in which they are let in.
-    pub fn replace(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), NftError> {
-        for wanted in wanted.chunks(TOGETHER) {
-            self.commit(|batch| {
-                take(batch, wanted);
-                put(batch, wanted);
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Lets what comes from each network in again.
-    pub fn delete(&mut self, unwanted: &[Network]) -> Result<(), NftError> {
-        let unwanted: Vec<_> = unwanted.iter().map(|network| (*network, None)).collect();
-        for unwanted in unwanted.chunks(TOGETHER) {
-            self.commit(|batch| take(batch, unwanted))?;
-        }
-        Ok(())
-    }
-
-    /// Empties the sets of networks.
-    pub fn delete_networks(&mut self) -> Result<(), NftError> {
+    /// Drops what is wanted in the place of what is not, in one transaction: what lies in both is at no moment let in. What is
+    /// not wanted need not be there; of it, as of what is wanted, [`AT_ONCE`] are sure to have room.
+    pub fn exchange(
+        &mut self,
+        unwanted: &[Network],
+        wanted: &[(Network, Option<Duration>)],
+    ) -> Result<(), NftError> {
+        // Should the time of one be over meanwhile, its removal would fail and all else with it: so it is put in first.
+        let unwanted: Vec<_> = unwanted.iter().map(|network| (*network, Some(PASSING))).collect();
         self.commit(|batch| {
-            for set in SETS.iter().filter(|set| set.networks) {
-                batch
-                    .request()
-                    .op_delsetelem_do(&header())
-                    .encode()
-                    .push_table(TABLE)
-                    .push_set(set.name);
+            for unwanted in unwanted.chunks(TOGETHER) {
+                put(batch, unwanted, false);
+                take(batch, unwanted);
+            }
+            for wanted in wanted.chunks(TOGETHER) {
+                put(batch, wanted, true);
             }
         })
     }
 
     /// All single addresses that are dropped now.
     pub fn addresses(&mut self) -> Result<Vec<IpAddr>, NftError> {
+        let edges = self.elements(false)?;
+        Ok(edges.into_iter().map(|(address, _)| address).collect())
+    }
+
+    /// All networks that are dropped now. A range of somebody else's that is no network is none.
+    pub fn networks(&mut self) -> Result<Vec<Network>, NftError> {
+        let edges = self.elements(true)?;
+        Ok(message::networks(edges))
+    }
+
+    /// What the sets of addresses or of networks hold: each address, and whether it is the first one past a network.
+    fn elements(&mut self, networks: bool) -> Result<Vec<(IpAddr, bool)>, NftError> {
         let mut found = Vec::new();
-        for set in SETS.iter().filter(|set| !set.networks) {
+        for set in SETS.iter().filter(|set| set.networks == networks) {
             let mut request = nftables::Request::new().op_getsetelem_dump(&header());
             request.encode().push_table(TABLE).push_set(set.name);
             let mut replies = self
@@ -218,12 +192,18 @@ impl Nft {
                     if let Ok(key) = element.get_key()
                         && let Ok(bytes) = key.get_value()
                     {
-                        found.extend(address(bytes));
+                        let ends = element.get_flags().is_ok_and(is_end);
+                        found.extend(address(bytes).map(|address| (address, ends)));
                     }
                 }
             }
         }
         Ok(found)
+    }
+
+    /// How many transactions of this connection the kernel has taken: each is a generation, as none is empty.
+    pub fn committed(&self) -> u32 {
+        self.committed
     }
 
     /// All tables of everybody, each as `nft list tables` names it: `inet picket`.
@@ -279,19 +259,71 @@ impl Nft {
             .request_chained(&batch)
             .map_err(|error| NftError::from(ReplyError::from(error)))?
             .recv_all()?;
+        self.committed = self.committed.wrapping_add(1);
         Ok(())
     }
 }
 
-fn put(batch: &mut nftables::Chained<'static>, wanted: &[(Network, Option<Duration>)]) {
+fn table(batch: &mut nftables::Chained<'static>) {
+    batch
+        .request()
+        .set_create()
+        .op_newtable_do(&header())
+        .encode()
+        .push_name(TABLE);
+    batch
+        .request()
+        .set_create()
+        .op_newchain_do(&header())
+        .encode()
+        .push_table(TABLE)
+        .push_name(CHAIN)
+        .nested_hook()
+        .push_num(PREROUTING)
+        .push_priority(RAW)
+        .end_nested()
+        .push_type(c"filter");
+    // Making a rule is not idempotent, so all are made anew; packets see the table before or after, never between.
+    batch
+        .request()
+        .op_delrule_do(&header())
+        .encode()
+        .push_table(TABLE)
+        .push_chain(CHAIN);
+    for (id, set) in (1..).zip(&SETS) {
+        let flags = SetFlags::Timeout as u32
+            | if set.networks {
+                SetFlags::Interval as u32
+            } else {
+                0
+            };
+        batch
+            .request()
+            .set_create()
+            .op_newset_do(&header())
+            .encode()
+            .push_table(TABLE)
+            .push_name(set.name)
+            .push_flags(flags)
+            .push_key_type(if set.length == 4 {
+                KEY_TYPES[0]
+            } else {
+                KEY_TYPES[1]
+            })
+            .push_key_len(set.length)
+            .push_id(id);
+        rule(batch, set);
+    }
+}
+
+/// With `fresh`, one that is there already is an error.
+fn put(batch: &mut nftables::Chained<'static>, wanted: &[(Network, Option<Duration>)], fresh: bool) {
     for set in &SETS {
         let mut of_set = wanted.iter().filter(|(network, _)| set.holds(network)).peekable();
         if of_set.peek().is_some() {
-            let request = batch
-                .request()
-                .set_create()
-                .set_excl()
-                .op_newsetelem_do(&header());
+            let request = batch.request().set_create();
+            let request = if fresh { request.set_excl() } else { request };
+            let request = request.op_newsetelem_do(&header());
             elements(request, set, of_set.copied());
         }
     }
@@ -366,23 +398,23 @@ mod tests {
         for wanted in &longer {
             assert!(firewall.add(&[*wanted]).unwrap_err().is_present());
         }
-        firewall.replace(&longer).unwrap();
+        let known = all.map(|(network, _)| network);
+        firewall.exchange(&known, &longer).unwrap();
         let listed = nft(&["list", "table", "inet", "picket"]);
         assert_eq!(listed.matches("timeout 2h").count(), 4, "{listed}");
-        firewall.replace(&all).unwrap();
+        firewall.exchange(&known, &all).unwrap();
 
         let before = firewall.generation().unwrap();
-        firewall.delete(&all.map(|(network, _)| network)).unwrap();
+        firewall.exchange(&known, &[]).unwrap();
         assert_ne!(firewall.generation().unwrap(), before);
         assert!(!nft(&["list", "table", "inet", "picket"]).contains("timeout 1h"));
-        assert!(
-            firewall
-                .delete(&[network("198.51.100.9")])
-                .unwrap_err()
-                .is_absent()
-        );
+        // What is not there need not be, also among what is.
+        firewall.add(&all[..2]).unwrap();
+        firewall.exchange(&known, &[]).unwrap();
+        assert!(!nft(&["list", "table", "inet", "picket"]).contains("timeout 1"));
         firewall.add(&all).unwrap();
-        firewall.delete_networks().unwrap();
+        firewall.create_with(&[]).unwrap();
+        assert_eq!(firewall.networks().unwrap(), []);
         assert_eq!(firewall.addresses().unwrap().len(), 2);
 
         let many: Vec<_> = (0..2500_u32)

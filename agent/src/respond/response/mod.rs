@@ -1,18 +1,20 @@
 //! The stage itself: findings in, outcomes out.
 
+mod upkeep;
+
 use super::guard::Guard;
-use super::held::{Block, Held, shifted};
+use super::held::{Block, Held};
 use super::ledger::{Ledger, LedgerError};
 use super::login::Login;
 use super::policy::Policy;
-use super::{Responder, left};
+use super::{RespondError, Responder};
 use crate::config::Respond;
 use picket_common::action::{Action, Decision, Network, Target};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// There is nothing to take back, or it could not be.
@@ -34,6 +36,10 @@ pub struct Response {
     ledger: Ledger,
     responder: Box<dyn Responder>,
     held: Held,
+    /// What the ledger has of blocks whose place a wider one has taken.
+    needless: Vec<Action>,
+    /// What an earlier run did and this one, which only watches, has not taken back yet.
+    former: BTreeSet<RecordId>,
     /// The time after an act that was begun at some time: an outcome's time is when the act was done.
     done_at: fn(Timestamp) -> Timestamp,
     /// What an operator let in again, and until when that word holds against findings.
@@ -51,27 +57,47 @@ impl Response {
         done_at: fn(Timestamp) -> Timestamp,
     ) -> Self {
         let mut policy = Policy::new(settings);
-        let mut held = Vec::new();
-        for (action, time) in ledger.live() {
+        let mut held = Held::default();
+        let mut needless = Vec::new();
+        let mut live = ledger.live();
+        live.sort_by_key(|(_, time)| *time);
+        for (action, time) in live {
             let Target::BlockIp(network) = action.target;
             policy.remember(network, time);
+            if held.covering(&network).is_some_and(|(wide, _)| *wide != network) {
+                needless.push(action);
+                continue;
+            }
+            // A crash came between the claim of this one and the end of those.
+            let inside = held.inside(&network);
+            needless.extend(
+                inside
+                    .iter()
+                    .filter_map(|other| held.release(other))
+                    .map(|block| block.action),
+            );
             let until = action.ttl.map(|ttl| action.time.plus(ttl));
-            held.push((network, Block { action, until }));
+            held.hold(network, Block { action, until });
         }
-        let mut response = Self {
+        let watches = responder.decides() != Decision::Applied;
+        let former = held
+            .live()
+            .values()
+            .filter(|_| watches)
+            .map(|block| block.action.id)
+            .collect();
+        Self {
             settings: settings.clone(),
             policy,
             guard,
             ledger,
             responder,
-            held: Held::default(),
+            held,
+            needless,
+            former,
             done_at,
             spared: BTreeMap::new(),
-        };
-        for (network, block) in held {
-            response.held.hold(network, block);
         }
-        response
     }
 
     /// How it acts.
@@ -100,14 +126,14 @@ impl Response {
             return Ok(Vec::new());
         };
         let mut network = self.policy.network(address, now);
-        if self.covers(&network) {
+        if self.held.covering(&network).is_some() {
             return Ok(Vec::new());
         }
         let mut refused = self.spares(&network, finding);
         if refused.is_some() && !network.is_single() {
             // What protects somebody else in its network does not protect the address itself.
             network = Network::single(address);
-            if self.covers(&network) {
+            if self.held.covering(&network).is_some() {
                 return Ok(Vec::new());
             }
             refused = self.spares(&network, finding);
@@ -143,6 +169,7 @@ impl Response {
             finding: None,
         };
         let refused = self.guard.refuses(&network, None);
+        let refused = refused.or_else(|| self.is_blocked_around(&network));
         self.act(action, refused, now)
     }
 
@@ -157,11 +184,13 @@ impl Response {
         ))
     }
 
-    fn covers(&self, network: &Network) -> bool {
-        let covered_by = |prefix| {
-            Network::new(network.address(), prefix).is_some_and(|wide| self.held.live().contains_key(&wide))
-        };
-        self.held.live().contains_key(network) || (network.address().is_ipv6() && covered_by(64))
+    /// What an operator is told who wants to block what a wider block covers.
+    fn is_blocked_around(&self, network: &Network) -> Option<String> {
+        let (wide, block) = self.held.covering(network).filter(|(wide, _)| *wide != network)?;
+        let until = block.until.map_or("undone".to_owned(), |until| until.to_string());
+        Some(format!(
+            "{network} is blocked already, as {wide} around it is, until {until}; block {wide} again to give it another time"
+        ))
     }
 
     fn act(
@@ -183,13 +212,21 @@ impl Response {
         if decision == Decision::Applied {
             self.ledger.claim(&action, now)?;
         }
-        if let Err(error) = self.responder.apply(&action) {
+        let inside = self.held.inside(&network);
+        if let Err(error) = self.responder.apply(&action, &inside) {
             let because = error.to_string();
             return self.note(action, Decision::Failed { because }, now);
         }
         let now = (self.done_at)(now);
         self.policy.remember(network, now);
-        let mut outcomes = self.replaced_by(&network, now)?;
+        let mut outcomes = Vec::new();
+        for block in inside
+            .iter()
+            .filter_map(|other| self.held.release(other))
+            .collect::<Vec<_>>()
+        {
+            outcomes.extend(self.note(block.action, Decision::Undone, now)?);
+        }
         let until = action.ttl.map(|ttl| now.plus(ttl));
         let block = Block {
             action: action.clone(),
@@ -200,64 +237,11 @@ impl Response {
         Ok(outcomes)
     }
 
-    /// The networks in force that lie inside another.
-    fn inside(&self, network: &Network) -> Vec<Network> {
-        // Networks sort by their first address, so those inside lie together, from its own first address on.
-        let first = Network::single(network.address());
-        self.held
-            .live()
-            .range(Network::widest(network.address())..)
-            .map(|(other, _)| *other)
-            .take_while(|other| network.contains(other.address()) || other.address() <= first.address())
-            .filter(|other| network.contains(other.address()))
-            .collect()
-    }
-
-    /// Lets in what is protected by now although it was blocked before: the host moved, or the collector did.
-    pub fn lift_protected(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let mut found = Vec::new();
-        for (protected, reason) in self.guard.protected() {
-            let around =
-                (0..=protected.prefix()).filter_map(|prefix| Network::new(protected.address(), prefix));
-            let around = around.filter(|network| self.held.live().contains_key(network));
-            let all = around
-                .chain(self.inside(protected))
-                .map(|network| (network, reason.clone()));
-            found.extend(all);
+    fn take_back(&mut self, action: &Action) -> Result<(), RespondError> {
+        if self.former.contains(&action.id) {
+            return self.responder.clear();
         }
-        let mut outcomes = Vec::new();
-        for (network, reason) in found {
-            if let Some(mut block) = self.held.release(&network) {
-                let before = block.action.clone();
-                block.action.reason = format!("{}; lifted, as {reason}", before.reason);
-                match self.responder.undo(&before) {
-                    Ok(()) => outcomes.extend(self.note(block.action, Decision::Undone, now)?),
-                    Err(error) => {
-                        tracing::error!("{network} is blocked although {reason}: {error}");
-                        block.action = before;
-                        self.held.hold(network, block);
-                    }
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Ends the blocks that a wider one makes needless, and the one that a new one takes the place of.
-    fn replaced_by(&mut self, network: &Network, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let inside = self.inside(network);
-        let mut outcomes = Vec::new();
-        for other in inside {
-            if let Some(block) = self.held.release(&other) {
-                if other != *network
-                    && let Err(error) = self.responder.undo(&block.action)
-                {
-                    tracing::warn!("{other}: {error}");
-                }
-                outcomes.extend(self.note(block.action, Decision::Undone, now)?);
-            }
-        }
-        Ok(outcomes)
+        self.responder.undo(action)
     }
 
     /// Takes back an action, named by its id or by its target.
@@ -272,7 +256,7 @@ impl Response {
         let Some(block) = found.and_then(|network| self.held.release(&network)) else {
             return Err(UndoError::Unknown(name.chars().take(64).collect()));
         };
-        match self.responder.undo(&block.action) {
+        match self.take_back(&block.action) {
             Ok(()) => {
                 let Target::BlockIp(network) = block.action.target;
                 let until = block.until.unwrap_or_else(|| now.plus(self.settings.block));
@@ -297,47 +281,6 @@ impl Response {
     /// When the next block ends.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.held.next_deadline()
-    }
-
-    /// Ends what is over. The firewall has let go by itself.
-    pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Outcome>, LedgerError> {
-        let mut outcomes = Vec::new();
-        for network in self.held.over(now) {
-            if let Some(block) = self.held.release(&network) {
-                outcomes.extend(self.note(block.action, Decision::Expired, now)?);
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
-    pub fn clock_was_set(&mut self, micros: i64) {
-        for until in self.spared.values_mut() {
-            *until = shifted(*until, micros);
-        }
-        self.held.shift(micros);
-    }
-
-    /// Makes the host what the ledger says; gives what ended meanwhile. With `always` false only if somebody else may have
-    /// changed it.
-    pub fn reconcile(&mut self, now: Timestamp, always: bool) -> Result<Vec<Outcome>, LedgerError> {
-        if always {
-            self.held.begin_by(now);
-        }
-        let outcomes = self.expire(now)?;
-        let disturbed = always || self.responder.is_disturbed().unwrap_or(true);
-        if disturbed {
-            let wanted: Vec<_> = self
-                .held
-                .live()
-                .iter()
-                .map(|(network, block)| (*network, left(block.until, now)))
-                .collect();
-            if let Err(error) = self.responder.reconcile(&wanted) {
-                tracing::warn!("blocks could not be put back: {error}");
-            }
-        }
-        Ok(outcomes)
     }
 
     /// The number of the last entry of the ledger: all outcomes up to it have been given.
