@@ -1,10 +1,13 @@
-//! What `make run` watches on machines that log in different ways.
+//! What `make run` watches on machines that log in different ways, and how the agent speaks to who runs it.
 
 use picket_tests::picket;
 use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -46,7 +49,14 @@ impl Machine {
     fn choose(&self) -> (String, String) {
         let says = self.bash(&[&format!("{REPOSITORY}/packaging/run.sh"), "--settings"]);
         let config = self.path("run/picket.toml");
-        said(&picket().arg("check").arg("--config").arg(&config).output().unwrap());
+        said(
+            &picket()
+                .arg("check")
+                .arg("--config")
+                .arg(&config)
+                .output()
+                .unwrap(),
+        );
         (says, fs::read_to_string(config).unwrap())
     }
 
@@ -109,4 +119,32 @@ fn a_machine_without_any_log_is_given_one_that_is_watched() {
     assert!(settings.contains("journal = \"no\"\n"), "{settings}");
     assert!(says.starts_with(&format!("Picket watches {} alone, as", own.display())));
     machine.try_it(&says);
+}
+
+#[test]
+fn each_line_that_the_agent_says_is_written_in_one_piece() {
+    let machine = Machine::new(&[], "");
+    machine.choose();
+    // A datagram for each write.
+    let (heard, errors) = UnixDatagram::pair().unwrap();
+    heard.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut agent = picket()
+        .arg("run")
+        .arg("--config")
+        .arg(machine.path("run/picket.toml"))
+        .stdout(Stdio::null())
+        .stderr(OwnedFd::from(errors))
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    while !said.iter().any(|line: &String| line.contains("watching ")) {
+        let mut line = [0; 4096];
+        let read = heard.recv(&mut line).unwrap();
+        said.push(String::from_utf8(line[..read].to_vec()).unwrap());
+    }
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    for line in said {
+        assert!(line.ends_with('\n') && line.lines().count() == 1, "{line:?}");
+    }
 }
