@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, Write as _};
 pub struct Search {
     #[command(flatten)]
     data: Data,
-    /// What to look for in findings, actions and losses, in SQLite's full-text language: `"198.51.100.9"`, `brute AND root`.
+    /// Words to look for in findings, actions and losses: all of them, or as SQLite's full-text language has it, `brute NOT root`.
     words: String,
     /// Look for the exact text, in events as well.
     #[arg(long)]
@@ -28,10 +28,11 @@ impl Search {
         } else {
             Filter::Words(self.words)
         };
+        let folder = self.data.records()?;
         let printer = Printer::new(&self.data.data, self.json)?;
         let mut output = BufWriter::new(io::stdout().lock());
         let mut failed = Ok(());
-        let read = Query::new(&self.data.records(), filter).more(|row| {
+        let read = Query::new(&folder, filter).more(|row| {
             if failed.is_ok() {
                 failed = printer.print(&mut output, &row);
             }
