@@ -16,6 +16,7 @@ pub(super) struct AuthLog {
     input: BufReader<Box<dyn Read>>,
     calendar: Calendar,
     line: Vec<u8>,
+    is_log: bool,
 }
 
 impl AuthLog {
@@ -45,6 +46,7 @@ impl AuthLog {
             input: BufReader::with_capacity(1 << 18, input),
             calendar: Calendar::new(jiff::tz::TimeZone::system(), latest),
             line: Vec::with_capacity(1024),
+            is_log: false,
         })
     }
 
@@ -77,6 +79,7 @@ impl AuthLog {
         let Some(frame) = syslog::frame(&text) else {
             return Ok(Some(None));
         };
+        self.is_log = true;
         let Some(event) = auth::event(&frame) else {
             return Ok(Some(None));
         };
@@ -84,8 +87,14 @@ impl AuthLog {
         Ok(Some(Some((time, event))))
     }
 
-    fn journal(&self) -> Option<(Option<Timestamp>, AuthEvent)> {
+    /// Whether any line so far had the form of a log, whatever it told of.
+    pub(super) fn is_log(&self) -> bool {
+        self.is_log
+    }
+
+    fn journal(&mut self) -> Option<(Option<Timestamp>, AuthEvent)> {
         let entry = journal_json::entry(&self.line)?;
+        self.is_log = true;
         let mut event = auth::message(&entry.program, &entry.message)?;
         event.pid = entry.pid;
         event.host = entry.host.map(Into::into);

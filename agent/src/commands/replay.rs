@@ -67,10 +67,11 @@ impl Replay {
         let mut log = AuthLog::open(&file)?;
         let mut output = BufWriter::new(io::stdout().lock());
         let (mut findings, mut last) = (Vec::new(), Timestamp::default());
-        let mut line = 0_u64;
+        let (mut line, mut understood, mut found) = (0_u64, 0_u64, 0_u64);
         while let Some(read) = log.next_line()? {
             line += 1;
             let Some((time, payload)) = read else { continue };
+            understood += 1;
             // A line without a time of its own happened when the one before it did.
             let time = time.unwrap_or(last);
             last = time;
@@ -86,6 +87,7 @@ impl Replay {
                 response.observe(&login);
             }
             sigma.inspect(&event, &mut findings);
+            found += findings.len() as u64;
             for finding in findings.drain(..) {
                 let outcomes = response.consider(&finding, time)?;
                 if json {
@@ -115,7 +117,20 @@ impl Replay {
                 counters.evicted
             )?;
         }
+        sum_up((line, understood, found), log.is_log())
+    }
+}
+
+/// What it came to: silence alone does not tell a quiet log from one that is no log.
+fn sum_up((lines, understood, findings): (u64, u64, u64), is_log: bool) -> Result<(), Failure> {
+    writeln!(
+        io::stderr(),
+        "picket: {lines} lines read, {understood} understood, {findings} findings"
+    )?;
+    if lines == 0 || is_log {
         Ok(())
+    } else {
+        Err(Failure::NoLog)
     }
 }
 
