@@ -16,6 +16,7 @@ mod rules;
 mod sigma;
 mod signature;
 mod threshold;
+mod unknown;
 
 pub use about::About;
 pub use exceptions::Exception;

@@ -8,9 +8,10 @@ use super::meta::{Meta, meta, suggestions};
 use super::rule_files::{Problem, documents};
 use super::signature::{self, Verdict};
 use super::threshold::Kind;
+use super::unknown;
 use rsigma_eval::{CompiledRule, compile_rule};
 use rsigma_parser::{CorrelationRule, SigmaRule, parse_sigma_yaml};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// A rule about single events.
@@ -68,7 +69,20 @@ pub(super) fn compile<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> C
                     if !collection.filters.is_empty() {
                         problem("Sigma filters are not supported".to_owned());
                     }
-                    singles.extend(collection.rules.into_iter().map(|rule| (file, line, rule)));
+                    for rule in collection.rules {
+                        let unknown = match is_about_authentication(&rule) {
+                            true => unknown::fields(&rule.detection),
+                            false => BTreeSet::new(),
+                        };
+                        if unknown.is_empty() {
+                            singles.push((file, line, rule));
+                            continue;
+                        }
+                        problems.extend(unknown.into_iter().map(|name| {
+                            let message = format!("events have no field '{}'", name.escape_debug());
+                            Problem::new(file, line + unknown::line(&document, name), message)
+                        }));
+                    }
                     correlations.extend(collection.correlations.into_iter().map(|rule| (file, line, rule)));
                 }
             }
@@ -276,4 +290,12 @@ fn is_about_logins(rule: &SigmaRule) -> bool {
             .category
             .as_deref()
             .is_none_or(|category| category == "authentication")
+}
+
+/// Whether it says so itself: of such a rule, what no authentication event has is a mistake. Others may be about events that
+/// are not there yet.
+fn is_about_authentication(rule: &SigmaRule) -> bool {
+    let source = &rule.logsource;
+    let service = source.service.as_deref();
+    is_about_logins(rule) && (source.category.is_some() || matches!(service, Some("auth" | "sshd")))
 }
