@@ -91,6 +91,14 @@ fn mistakes_in_the_settings_keep_nobody_from_undoing() {
     let mut line = Line::start("");
     line.start_agent();
     line.operate(&["blocks", "add", "203.0.113.7"]).expect("it acts");
+    let never = line.operate(&["blocks", "add", "203.0.113.8", "--minutes", "0"]);
+    assert!(never.expect_err("no time").contains("not in 1.."));
+    let listed = line.operate(&["blocks", "list"]).expect("it answers");
+    let expected = "  203.0.113.7  would be blocked until undone  by hand\n";
+    assert!(
+        listed.ends_with(expected) && listed.lines().count() == 1,
+        "{listed}"
+    );
     line.drop_in("[respond]\nmoode = \"enforce\"\n[send\nuser = 7\n");
     let asks: [&[&str]; 5] = [
         &["status"],

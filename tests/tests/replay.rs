@@ -306,6 +306,32 @@ fn a_wrong_rule_is_named_with_its_line_and_the_rest_load() {
 }
 
 #[test]
+fn a_finding_of_steps_counts_nothing_and_names_each_event_once() {
+    let folded = sshd(
+        3,
+        "message repeated 4 times: [ Failed password for bob from 198.51.100.9 port 1 ssh2]",
+    );
+    let log = failed(0, "bob", "198.51.100.9") + &folded + &accepted(60, "bob", "198.51.100.9");
+    let (found, _) = run(&log, &[shipped()]);
+    let said: Vec<_> = found
+        .iter()
+        .map(|finding| {
+            (
+                finding["summary"].as_str().unwrap(),
+                finding["events"].as_array().unwrap().len(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("Many failed logins, 5 times from 198.51.100.9 user bob", 2),
+        ("Login accepted after many refused from 198.51.100.9 user bob", 2),
+    ];
+    for one in expected {
+        assert!(said.contains(&one), "{one:?} in {said:?}");
+    }
+}
+
+#[test]
 fn what_is_no_log_is_told_from_a_quiet_one() {
     let quiet = sshd(1, "Server listening on 0.0.0.0 port 22.");
     let log = failed(0, "root", "198.51.100.9") + &quiet + "nothing\n";

@@ -39,7 +39,7 @@ pub enum Blocks {
         /// The address, or the network as 198.51.100.0/24.
         network: Network,
         /// For how many minutes; without it until it is undone.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         minutes: Option<u32>,
         /// Why, for whoever reads it later.
         #[arg(long, default_value = "by hand")]
@@ -97,6 +97,10 @@ fn list(agent: &Agent) -> Result<(), Failure> {
     let Reply::Blocks(blocks) = agent.ask(&Request::Blocks)? else {
         return Err(Failure::Answer);
     };
+    let blocked = match agent.json || blocks.is_empty() || acts(agent)? {
+        true => "blocked",
+        false => "would be blocked",
+    };
     let mut output = io::stdout().lock();
     for block in blocks {
         if agent.json {
@@ -107,11 +111,19 @@ fn list(agent: &Agent) -> Result<(), Failure> {
         let (id, target) = (block.action.id, &block.action.target);
         writeln!(
             output,
-            "{id}  {target}  until {until}  {}",
+            "{id}  {target}  {blocked} until {until}  {}",
             Plain(&block.action.reason)
         )?;
     }
     Ok(())
+}
+
+/// Whether the agent does what it decides.
+fn acts(agent: &Agent) -> Result<bool, Failure> {
+    match agent.ask(&Request::Status)? {
+        Reply::Status(report) => Ok(report.mode == "enforce"),
+        _ => Err(Failure::Answer),
+    }
 }
 
 fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
