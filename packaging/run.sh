@@ -1,30 +1,41 @@
 #!/usr/bin/env bash
 # A collector and an enrolled agent in monitor mode on this machine, until Ctrl-C. What they keep lies in target/run.
+# With --settings it only writes the agent's settings and says what it would watch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-here=$PWD/target/run
+here=${PICKET_RUN:-$PWD/target/run}
 picket=$PWD/target/release/picket
 collector=$PWD/target/release/picket-collector
 mkdir -p "$here"
 
-# Its own log is for a machine that has no logger, and for trying things out.
+# The machine's log files; else its journal; else, where nothing is logged, a log of our own. The journal and files are
+# never watched together. An empty journal is one that nobody writes.
 own=$here/auth.log
-touch "$own"
-logs=()
-for log in /var/log/auth.log /var/log/secure; do
-  [ -r "$log" ] && logs+=("$log")
-done
+files=()
 journal=no
-if [ ${#logs[@]} = 0 ] && journalctl --quiet --lines=0 >/dev/null 2>&1; then journal=yes; fi
-list=$(printf ', "%s"' "${logs[@]+"${logs[@]}"}" "$own")
-list=${list#, }
-list=${list#\"\", }
+for log in "${PICKET_RUN_LOGS:-/var/log}"/{auth.log,secure}; do
+  [ -r "$log" ] && files+=("$log")
+done
+if [ ${#files[@]} -gt 0 ]; then
+  watched="${files[*]}, and $own"
+elif [ -n "$(journalctl --system --quiet --lines=1 2>/dev/null || true)" ]; then
+  journal=yes
+  watched="the journal"
+else
+  watched="$own alone, as there is no log here that $(id -un) may read,"
+fi
+if [ $journal = no ]; then
+  touch "$own"
+  files+=("$own")
+fi
+list=$(printf ', "%s"' "${files[@]}")
+[ $journal = no ] || list=
 (umask 022 && cat >"$here/picket.toml" <<TOML
 [agent]
 state = "$here/state"
 socket = "$here/control.sock"
 [auth]
-files = [$list]
+files = [${list#, }]
 journal = "$journal"
 [detect]
 rules = ["$PWD/packaging/rules"]
@@ -33,10 +44,29 @@ directory = "$here/spool"
 TOML
 )
 
+# What is tried is written to where it is watched.
+if [ $journal = yes ]; then
+  how=' as root (journald shows an entry up to half a second late)'
+  attempt='logger -p auth.info -t sshd "Failed password for root from 198.51.100.9 port 40$i ssh2"'
+else
+  how=
+  attempt="echo \"\$(date -Iseconds) host sshd[\$\$]: Failed password for root from 198.51.100.9 port 40\$i ssh2\" >> '$own'"
+fi
+text="Picket watches $watched in monitor mode; findings appear here as they are made. Try one$how:
+
+  for i in 1 2 3 4 5 6 7 8 9 10; do
+    $attempt
+  done"
+if [ "${1:-}" = --settings ]; then
+  echo "$text"
+  exit
+fi
+
 pids=()
 # Ends only what was started here, the agent before the collector, so that it can still deliver.
 finish() {
   trap - EXIT INT TERM
+  rm -f "$here/token"
   for pid in "${pids[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
@@ -60,11 +90,7 @@ pids=("$!" "${pids[@]}")
 
 cat <<TEXT
 
-Picket watches${logs[*]:+ ${logs[*]}}$([ $journal = yes ] && echo ' the journal') in monitor mode; findings appear here as they are made. Try one:
-
-  for i in 1 2 3 4 5 6 7 8 9 10; do
-    echo "\$(date -Iseconds) host sshd[\$\$]: Failed password for root from 198.51.100.9 port 40\$i ssh2" >> $own
-  done
+$text
 
 What the collector received:  $collector findings --data $here/collector --follow
 The agents it knows:          $collector agents --data $here/collector

@@ -25,7 +25,9 @@ struct Errors;
 impl Write for Errors {
     fn write(&mut self, said: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(said);
-        writeln!(io::stderr(), "{}", Plain(text.trim_end_matches('\n')))?;
+        // In one piece: standard error is not buffered, and others write to the same terminal.
+        let line = format!("{}\n", Plain(text.trim_end_matches('\n')));
+        io::stderr().write_all(line.as_bytes())?;
         Ok(said.len())
     }
 

@@ -1,7 +1,7 @@
 //! Text from elsewhere, shown on a terminal.
 
 use crate::ndjson::steers;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// Shows a text with everything escaped that could steer a terminal or turn text round.
 #[derive(Clone, Copy, Debug)]
@@ -9,14 +9,18 @@ pub struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for sign in self.0.chars() {
-            if sign.is_control() || steers(sign) {
+        // In as few pieces as can be: standard error is not buffered.
+        let mut rest = self.0;
+        while let Some(at) = rest.find(|sign: char| sign.is_control() || steers(sign)) {
+            let (before, after) = rest.split_at(at);
+            f.write_str(before)?;
+            let mut signs = after.chars();
+            if let Some(sign) = signs.next() {
                 write!(f, "{}", sign.escape_default())?;
-            } else {
-                f.write_char(sign)?;
             }
+            rest = signs.as_str();
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
 

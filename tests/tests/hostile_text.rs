@@ -75,8 +75,11 @@ fn no_command_prints_what_steers_a_terminal() {
 
     for json in [&[][..], &["--json"]] {
         let reason = format!("because{STEERS}");
-        let asks: [&[&str]; 6] = [
+        let asks: [&[&str]; 9] = [
             &["status"],
+            &["findings"],
+            &["explain", finding["body"]["id"].as_str().unwrap()],
+            &["doctor"],
             &["blocks", "add", "203.0.113.7", "--reason", &reason],
             &["blocks", "list"],
             &["undo", "203.0.113.7"],

@@ -134,3 +134,39 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice() {
     );
     assert_eq!(load::missing_and_double(&line, written), (vec![], vec![]));
 }
+
+#[test]
+fn mistakes_in_the_settings_keep_nobody_from_undoing() {
+    let mut line = Line::start("");
+    line.start_agent();
+    line.operate(&["blocks", "add", "203.0.113.7"]).expect("it acts");
+    let never = line.operate(&["blocks", "add", "203.0.113.8", "--minutes", "0"]);
+    assert!(never.expect_err("no time").contains("not in 1.."));
+    let listed = line.operate(&["blocks", "list"]).expect("it answers");
+    let expected = "  203.0.113.7  would be blocked until undone  by hand\n";
+    assert!(
+        listed.ends_with(expected) && listed.lines().count() == 1,
+        "{listed}"
+    );
+    line.drop_in("[respond]\nmoode = \"enforce\"\n[send\nuser = 7\n");
+    let asks: [&[&str]; 5] = [
+        &["status"],
+        &["findings"],
+        &["explain", "No such rule"],
+        &["blocks", "list"],
+        &["undo", "203.0.113.7"],
+    ];
+    for ask in asks {
+        let output = line.agent(ask).output().expect("picket starts");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), ask[0] != "explain", "{ask:?}: {told}");
+        assert_eq!(told.matches("unknown key 'moode'").count(), 1, "{ask:?}: {told}");
+        assert!(told.contains("picket: warning: /"), "{told}");
+    }
+    assert_eq!(line.operate(&["blocks", "list"]).expect("it answers"), "");
+    assert!(
+        line.agent(&["check"])
+            .status()
+            .is_ok_and(|status| !status.success())
+    );
+}

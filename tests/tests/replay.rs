@@ -80,7 +80,8 @@ fn times(count: u32, apart: u32, line: impl Fn(u32, u32) -> String) -> String {
 #[test]
 fn the_shipped_rules_load_without_a_complaint() {
     let (found, complaints) = run("", &[shipped()]);
-    assert_eq!((found.len(), complaints.as_str()), (0, ""));
+    let sum = "picket: 0 lines read, 0 understood, 0 findings\n";
+    assert_eq!((found.len(), complaints.as_str()), (0, sum));
 }
 
 #[test]
@@ -302,6 +303,62 @@ fn a_wrong_rule_is_named_with_its_line_and_the_rest_load() {
         "{complaints}"
     );
     assert!(!complaints.contains("g.yml:1:"), "{complaints}");
+}
+
+#[test]
+fn a_finding_of_steps_counts_nothing_and_names_each_event_once() {
+    let folded = sshd(
+        3,
+        "message repeated 4 times: [ Failed password for bob from 198.51.100.9 port 1 ssh2]",
+    );
+    let log = failed(0, "bob", "198.51.100.9") + &folded + &accepted(60, "bob", "198.51.100.9");
+    let (found, _) = run(&log, &[shipped()]);
+    let said: Vec<_> = found
+        .iter()
+        .map(|finding| {
+            (
+                finding["summary"].as_str().unwrap(),
+                finding["events"].as_array().unwrap().len(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("Many failed logins, 5 times from 198.51.100.9 user bob", 2),
+        ("Login accepted after many refused from 198.51.100.9 user bob", 2),
+    ];
+    for one in expected {
+        assert!(said.contains(&one), "{one:?} in {said:?}");
+    }
+}
+
+#[test]
+fn what_is_no_log_is_told_from_a_quiet_one() {
+    let quiet = sshd(1, "Server listening on 0.0.0.0 port 22.");
+    let log = failed(0, "root", "198.51.100.9") + &quiet + "nothing\n";
+    let (found, told) = run(&log, &[shipped()]);
+    assert_eq!(found.len(), 0);
+    assert_eq!(told, "picket: 3 lines read, 1 understood, 0 findings\n");
+    let log: String = (0..6)
+        .map(|second| failed(second, "root", "198.51.100.9"))
+        .collect();
+    let (_, told) = run(&log, &[shipped()]);
+    assert_eq!(told, "picket: 6 lines read, 6 understood, 1 findings\n");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("some.log");
+    for (text, good, expected) in [
+        ("", true, "0 lines read"),
+        (quiet.as_str(), true, "1 lines read, 0 understood"),
+        ("1\n\u{0}2\n", false, "seems to be no authentication log"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let mut command = picket();
+        command.args(["replay", "auth", "--rules"]).arg(shipped());
+        let output = command.arg(&file).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), good, "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Host {
             .unwrap();
         let complaints = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{complaints}");
+        let (sum, complaints) = {
+            let at = complaints.trim_end().rfind('\n').map_or(0, |at| at + 1);
+            (complaints[at..].to_owned(), complaints[..at].to_owned())
+        };
+        assert!(sum.starts_with("picket: 6 lines read, 6 understood, "), "{sum}");
         let values: Vec<Value> = String::from_utf8(output.stdout)
             .unwrap()
             .lines()
@@ -203,6 +208,37 @@ fn check_names_every_mistake_in_rules_and_exceptions_at_once() {
     }
     let (good, said) = host.check(&host.path("nowhere"));
     assert!(!good && said.contains("nowhere:1: cannot be listed"), "{said}");
+}
+
+#[test]
+fn check_names_fields_that_no_event_has_and_folders_without_rules() {
+    let host = Host::new();
+    let rules = host.path("rules");
+    fs::create_dir(&rules).unwrap();
+    let (good, said) = host.check(&rules);
+    let expected = format!("no rule was found in {}", rules.display());
+    assert!(!good && said.contains(&expected), "{said}");
+
+    let rule = fs::read_to_string(shipped().join("root_login.yml")).unwrap();
+    let line = rule
+        .lines()
+        .position(|line| line.trim().starts_with("event.action"))
+        .unwrap()
+        + 1;
+    let wrong = rule.replace("event.action", "event.actoin");
+    fs::write(rules.join("a.yml"), &wrong).unwrap();
+    // Its documents before count, and what is about other sources is nobody's mistake.
+    let other = wrong.replace("category: authentication", "category: process_creation");
+    fs::write(rules.join("b.yml"), format!("{other}---\n{wrong}")).unwrap();
+    let (good, said) = host.check(&rules);
+    let later = other.lines().count() + 1 + line;
+    for expected in [
+        format!("a.yml:{line}: events have no field 'event.actoin'\n"),
+        format!("b.yml:{later}: events have no field 'event.actoin'\n"),
+        "the exceptions: 2\n".to_owned(),
+    ] {
+        assert!(!good && said.contains(&expected), "{expected} in {said}");
+    }
 }
 
 /// A line whose agent judges by copies of the shipped rules, in a folder of its own.

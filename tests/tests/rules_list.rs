@@ -90,12 +90,6 @@ const CASES: &[(&str, &str, bool, &str)] = &[
     ),
     (
         LOGINS,
-        "{a: {User: root}, condition: a}",
-        false,
-        "'User', a field",
-    ),
-    (
-        LOGINS,
         "{a: [some words], condition: a}",
         false,
         "words of a message",

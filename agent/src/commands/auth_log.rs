@@ -13,6 +13,7 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct AuthLog {
     lines: Lines,
     calendar: Calendar,
+    is_log: bool,
 }
 
 impl AuthLog {
@@ -22,6 +23,7 @@ impl AuthLog {
         Ok(Self {
             lines,
             calendar: Calendar::new(jiff::tz::TimeZone::system(), latest),
+            is_log: false,
         })
     }
 
@@ -36,12 +38,15 @@ impl AuthLog {
         };
         let Some(line) = line else { return Ok(Some(None)) };
         if line.first() == Some(&b'{') {
-            return Ok(Some(journal(line)));
+            let entry = journal_json::entry(line);
+            self.is_log |= entry.is_some();
+            return Ok(Some(entry.and_then(journal)));
         }
         let text = scan::text(line);
         let Some(frame) = syslog::frame(&text) else {
             return Ok(Some(None));
         };
+        self.is_log = true;
         let Some(event) = auth::event(&frame) else {
             return Ok(Some(None));
         };
@@ -53,10 +58,14 @@ impl AuthLog {
     pub(super) fn number(&self) -> u64 {
         self.lines.number()
     }
+
+    /// Whether any line so far had the form of a log, whatever it told of.
+    pub(super) fn is_log(&self) -> bool {
+        self.is_log
+    }
 }
 
-fn journal(line: &[u8]) -> Option<(Option<Timestamp>, AuthEvent)> {
-    let entry = journal_json::entry(line)?;
+fn journal(entry: journal_json::Entry) -> Option<(Option<Timestamp>, AuthEvent)> {
     let mut event = auth::message(&entry.program, &entry.message)?;
     event.pid = entry.pid;
     event.host = entry.host.map(Into::into);

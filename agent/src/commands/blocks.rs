@@ -1,14 +1,14 @@
 //! `picket blocks` and `picket undo`.
 
 use super::Failure;
-use super::run::load;
 use crate::app::control::{self, Reply, Request};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use clap::{Args, Subcommand};
 use picket_common::action::{Decision, Network};
 use picket_common::ndjson;
 use picket_common::record::Outcome;
 use picket_common::terminal::Plain;
+use std::cell::OnceCell;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -21,6 +21,9 @@ pub struct Agent {
     /// Print JSON, an object a line.
     #[arg(long)]
     json: bool,
+    /// Read once, so that each mistake in it is told once.
+    #[arg(skip)]
+    settings: OnceCell<Settings>,
 }
 
 /// What to do with blocks.
@@ -36,7 +39,7 @@ pub enum Blocks {
         /// The address, or the network as 198.51.100.0/24.
         network: Network,
         /// For how many minutes; without it until it is undone.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         minutes: Option<u32>,
         /// Why, for whoever reads it later.
         #[arg(long, default_value = "by hand")]
@@ -94,6 +97,10 @@ fn list(agent: &Agent) -> Result<(), Failure> {
     let Reply::Blocks(blocks) = agent.ask(&Request::Blocks)? else {
         return Err(Failure::Answer);
     };
+    let blocked = match agent.json || blocks.is_empty() || acts(agent)? {
+        true => "blocked",
+        false => "would be blocked",
+    };
     let mut output = io::stdout().lock();
     for block in blocks {
         if agent.json {
@@ -104,11 +111,19 @@ fn list(agent: &Agent) -> Result<(), Failure> {
         let (id, target) = (block.action.id, &block.action.target);
         writeln!(
             output,
-            "{id}  {target}  until {until}  {}",
+            "{id}  {target}  {blocked} until {until}  {}",
             Plain(&block.action.reason)
         )?;
     }
     Ok(())
+}
+
+/// Whether the agent does what it decides.
+fn acts(agent: &Agent) -> Result<bool, Failure> {
+    match agent.ask(&Request::Status)? {
+        Reply::Status(report) => Ok(report.mode == "enforce"),
+        _ => Err(Failure::Answer),
+    }
 }
 
 fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
@@ -151,15 +166,27 @@ impl Agent {
         self.json
     }
 
-    /// The settings that it was given.
-    pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        load(&self.config)
+    /// Its settings, as far as they can be read. Mistakes are told and stop nobody here: whoever locked themselves out needs
+    /// `picket undo` most.
+    pub(super) fn settings(&self) -> &Settings {
+        self.settings.get_or_init(|| {
+            let loaded = config::load(&self.config);
+            for problem in &loaded.problems {
+                // The question is asked also when nobody reads what is told beside it.
+                drop(writeln!(
+                    io::stderr(),
+                    "picket: warning: {}",
+                    Plain(&problem.to_string())
+                ));
+            }
+            loaded.settings
+        })
     }
 
     /// Asks the running agent.
     pub(super) fn ask(&self, request: &Request) -> Result<Reply, Failure> {
-        let socket = self.settings()?.agent.socket;
-        match control::ask(&socket, request) {
+        let socket = &self.settings().agent.socket;
+        match control::ask(socket, request) {
             Ok(Reply::Error(error)) => Err(Failure::Agent(error)),
             Ok(reply) => Ok(reply),
             Err(error) => Err(Failure::Unreachable {

@@ -37,6 +37,9 @@ impl Check {
         for file in loaded.files.iter().chain(&rules.files) {
             writeln!(output, "{}: good", Plain(&file.display().to_string()))?;
         }
+        if rules.sigma.rules() == 0 {
+            return Err(Failure::Unruled(folders(&loaded.settings.detect.rules)));
+        }
         let (rules, exceptions) = (rules.sigma.rules(), &rules.exceptions);
         writeln!(output, "{rules} rules and {} exceptions", exceptions.len())?;
         for exception in exceptions.iter().filter(|exception| !exception.holds(now)) {
@@ -50,4 +53,12 @@ impl Check {
         }
         Ok(())
     }
+}
+
+fn folders(folders: &[PathBuf]) -> String {
+    let shown: Vec<String> = folders
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    shown.join(", ")
 }

@@ -25,8 +25,8 @@ pub struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let settings = self.agent.settings()?;
-        let rules = Rules::load(&settings);
+        let settings = self.agent.settings();
+        let rules = Rules::load(settings);
         let mut output = io::stdout().lock();
         if let Some(about) = rules.find(&self.id) {
             let held = self.held_back();

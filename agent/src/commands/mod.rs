@@ -132,6 +132,12 @@ enum Failure {
         "'{0}' is the id or title of no rule, and the id of no finding and no action that this host remembers; `picket findings` lists the last ones"
     )]
     Unknown(String),
+    #[error(
+        "no line has the form of a log: this seems to be no authentication log; `picket parse auth` shows line by line what is understood"
+    )]
+    NoLog,
+    #[error("no rule was found in {0}: nothing would be judged; detect.rules names the folders to look in")]
+    Unruled(String),
     #[error("no rule could be loaded; name folders of Sigma rules with --rules DIR")]
     NoRules,
 }

@@ -13,7 +13,7 @@ const LONGEST: u64 = 1 << 20;
 /// What the files came to.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The settings; to be used only when there are no problems.
+    /// The settings; no agent is to run by them unless there are no problems.
     pub settings: Settings,
     /// The files that were read, in order: each is laid over those before it.
     pub files: Vec<PathBuf>,

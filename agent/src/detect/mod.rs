@@ -17,6 +17,7 @@ mod rules;
 mod sigma;
 mod signature;
 mod threshold;
+mod unknown;
 mod witness;
 
 pub use about::About;

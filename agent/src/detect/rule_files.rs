@@ -14,7 +14,7 @@ const LONGEST: u64 = 1 << 20;
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1: of a rule that on which its document begins.
+    /// The line, from 1: of a rule as a whole that on which its document begins.
     pub line: usize,
     /// The column, from 1, where there is one.
     pub column: Option<usize>,

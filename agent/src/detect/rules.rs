@@ -8,9 +8,10 @@ use super::meta::{Meta, meta, suggestions};
 use super::rule_files::{Problem, documents};
 use super::signature::{self, Verdict};
 use super::threshold::Kind;
+use super::unknown;
 use rsigma_eval::{CompiledRule, compile_rule};
 use rsigma_parser::{CorrelationRule, SigmaRule, parse_sigma_yaml};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// What kind of event a rule is about: it is asked about no other.
@@ -81,7 +82,20 @@ pub(super) fn compile<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> C
                     if !collection.filters.is_empty() {
                         problem("Sigma filters are not supported".to_owned());
                     }
-                    singles.extend(collection.rules.into_iter().map(|rule| (file, line, rule)));
+                    for rule in collection.rules {
+                        let unknown = match is_about_authentication(&rule) {
+                            true => unknown::fields(&rule.detection),
+                            false => BTreeSet::new(),
+                        };
+                        if unknown.is_empty() {
+                            singles.push((file, line, rule));
+                            continue;
+                        }
+                        problems.extend(unknown.into_iter().map(|name| {
+                            let message = format!("events have no field '{}'", name.escape_debug());
+                            Problem::new(file, line + unknown::line(&document, name), message)
+                        }));
+                    }
                     correlations.extend(collection.correlations.into_iter().map(|rule| (file, line, rule)));
                 }
             }
@@ -285,5 +299,16 @@ fn topic(rule: &SigmaRule, compiled: &CompiledRule) -> Topic {
         },
         Some("process_creation") if here => Topic::Processes,
         _ => Topic::Others,
+    }
+}
+
+/// Whether it says so itself: of such a rule, what no authentication event has is a mistake. Others may be about events that
+/// are not there yet.
+fn is_about_authentication(rule: &SigmaRule) -> bool {
+    let source = &rule.logsource;
+    let here = source.product.as_deref().is_none_or(|product| product == "linux");
+    here && match (source.category.as_deref(), source.service.as_deref()) {
+        (Some(category), _) => category == "authentication",
+        (None, service) => matches!(service, Some("auth" | "sshd")),
     }
 }

@@ -267,11 +267,13 @@ fn count(
             let group = names
                 .iter()
                 .filter_map(|name| Some((name.clone(), fields::text(event, name)?.into_owned())));
+            // Of steps, each happened: how many there are tells nobody how often.
+            let counts = matches!(correlation.kind, Kind::EventCount(_) | Kind::ValueCount(..));
             findings.push(finding(
                 &correlation.meta,
                 event,
                 group.collect(),
-                Some(fired.count),
+                counts.then_some(fired.count),
                 fired.events,
             ));
         }

@@ -135,8 +135,10 @@ impl Table {
             return None;
         }
         group.quiet_until = hit.time.saturating_add(span);
-        let skipped = group.seen.len().saturating_sub(NAMED);
-        let events = group.seen.iter().skip(skipped).map(|seen| seen.event).collect();
+        // A folded line was seen many times and is one event.
+        let mut events: Vec<RecordId> = group.seen.iter().map(|seen| seen.event).collect();
+        events.dedup();
+        events.drain(..events.len().saturating_sub(NAMED));
         Some(Fired { count, events })
     }
 }
@@ -297,13 +299,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folded_line_counts_as_often_as_it_happened() {
-        let mut folded = hit(0, 0, None);
+    fn a_folded_line_counts_as_often_as_it_happened_and_is_one_event() {
+        let mut folded = hit(1, 0, None);
         folded.times = usize::MAX;
-        assert!(
-            Table::new(2)
-                .hit(0, key("a"), &Kind::EventCount(5), SPAN, &folded)
-                .is_some()
-        );
+        let (first, kind, mut table) = (hit(0, 0, None), Kind::EventCount(5), Table::new(2));
+        assert_eq!(table.hit(0, key("a"), &kind, SPAN, &first), None);
+        let fired = table.hit(0, key("a"), &kind, SPAN, &folded).unwrap();
+        assert_eq!((fired.count, fired.events), (5, vec![folded.event]));
+        folded.times = 4;
+        assert_eq!(table.hit(0, key("b"), &kind, SPAN, &first), None);
+        let fired = table.hit(0, key("b"), &kind, SPAN, &folded).unwrap();
+        assert_eq!((fired.count, fired.events), (5, vec![first.event, folded.event]));
     }
 }

@@ -22,7 +22,7 @@ pub struct Findings {
 
 impl Findings {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let folder = self.data.records();
+        let folder = self.data.records()?;
         // Watched before the first look, so that nothing falls in between.
         let watch = if self.follow {
             let watch = Inotify::init(InitFlags::IN_CLOEXEC).map_err(io::Error::from)?;

@@ -39,8 +39,13 @@ pub struct Data {
 }
 
 impl Data {
-    fn records(&self) -> PathBuf {
-        self.data.join("records")
+    /// The folder of what was received.
+    fn records(&self) -> Result<PathBuf, Failure> {
+        let folder = self.data.join("records");
+        match folder.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::Empty(folder)),
+            _ => Ok(folder),
+        }
     }
 }
 
@@ -77,6 +82,11 @@ impl Command {
 enum Failure {
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+    #[error(
+        "there is no {}: nothing was received here yet; `picket-collector serve` receives, and --data names its folder",
+        .0.display()
+    )]
+    Empty(PathBuf),
     #[error(transparent)]
     Serve(#[from] crate::receive::ServeError),
     #[error(transparent)]
@@ -85,4 +95,19 @@ enum Failure {
     Registry(#[from] crate::registry::RegistryError),
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_folder_in_which_nothing_was_received_says_how_it_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = super::Data {
+            data: folder.path().to_owned(),
+        };
+        let told = data.records().unwrap_err().to_string();
+        assert!(told.contains("picket-collector serve"), "{told}");
+        std::fs::create_dir(folder.path().join("records")).unwrap();
+        assert_eq!(data.records().unwrap(), folder.path().join("records"));
+    }
 }

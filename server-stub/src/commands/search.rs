@@ -4,6 +4,7 @@ use super::show::Printer;
 use super::{Data, Failure};
 use crate::store::{Filter, Query};
 use clap::Args;
+use picket_common::terminal::Plain;
 use std::io::{self, BufWriter, Write as _};
 
 /// Looks for words in all that was received.
@@ -11,7 +12,7 @@ use std::io::{self, BufWriter, Write as _};
 pub struct Search {
     #[command(flatten)]
     data: Data,
-    /// What to look for in findings, actions and losses, in SQLite's full-text language: `"198.51.100.9"`, `brute AND root`.
+    /// Words to look for in findings, actions and losses: all of them, or as SQLite's full-text language has it, `brute NOT root`.
     words: String,
     /// Look for the exact text, in events as well.
     #[arg(long)]
@@ -23,21 +24,37 @@ pub struct Search {
 
 impl Search {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let words = self.words.clone();
         let filter = if self.text {
-            Filter::Text(self.words)
+            Filter::Text(words)
         } else {
-            Filter::Words(self.words)
+            Filter::Words(words)
         };
+        let folder = self.data.records()?;
         let printer = Printer::new(&self.data.data, self.json)?;
         let mut output = BufWriter::new(io::stdout().lock());
-        let mut failed = Ok(());
-        let read = Query::new(&self.data.records(), filter).more(|row| {
+        let (mut failed, mut any) = (Ok(()), false);
+        let read = Query::new(&folder, filter).more(|row| {
+            any = true;
             if failed.is_ok() {
                 failed = printer.print(&mut output, &row);
             }
         });
         failed?;
         output.flush()?;
-        Ok(read?)
+        read?;
+        if !any {
+            let elsewhere = if self.text {
+                ""
+            } else {
+                "; --text looks in events as well"
+            };
+            writeln!(
+                io::stderr(),
+                "picket-collector: nothing holds {}{elsewhere}",
+                Plain(&self.words)
+            )?;
+        }
+        Ok(())
     }
 }

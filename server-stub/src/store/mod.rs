@@ -29,7 +29,7 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// The search makes no sense.
-    #[error("the search makes no sense: {0}")]
+    #[error("the search makes no sense: {0}; --text looks for the exact text instead")]
     Search(String),
     /// The collector is ending.
     #[error("the collector is ending")]

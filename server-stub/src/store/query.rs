@@ -25,7 +25,7 @@ pub struct Row {
 pub enum Filter {
     /// Everything that is no event.
     Findings,
-    /// Records that are no events with these words (FTS5's query language).
+    /// Records that are no events with these words: FTS5's query language, or else all of the words as they are.
     Words(String),
     /// Records of any kind whose text holds this.
     Text(String),
@@ -56,6 +56,21 @@ impl Query {
 
     /// What has arrived since this was last asked. A day that cannot be read is an error once the others have been read.
     pub fn more(&mut self, mut give: impl FnMut(Row)) -> Result<(), StoreError> {
+        let sought = match &self.filter {
+            Filter::Words(words) => quoted(words),
+            _ => return self.look(&mut give),
+        };
+        // Nothing was given before SQLite complains of the words.
+        match self.look(&mut give) {
+            Err(StoreError::Search(_)) => {
+                self.filter = Filter::Words(sought);
+                self.look(&mut give)
+            }
+            read => read,
+        }
+    }
+
+    fn look(&mut self, mut give: impl FnMut(Row)) -> Result<(), StoreError> {
         let mut read = Ok(());
         for path in days(&self.folder)? {
             let after = self.after.get(&path).copied().unwrap_or(0);
@@ -111,6 +126,13 @@ impl Query {
     }
 }
 
+/// Each word as FTS5 takes it literally: an address is no expression.
+fn quoted(words: &str) -> String {
+    let quote = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
+    let words: Vec<String> = words.split_whitespace().map(quote).collect();
+    words.join(" ")
+}
+
 fn days(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let wrong = |error| StoreError::Folder {
         path: folder.to_owned(),
@@ -125,4 +147,73 @@ fn days(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     }
     days.sort();
     Ok(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::day::{Day, Entry};
+    use super::*;
+    use picket_common::ids::RecordId;
+    use picket_common::record::Gap;
+
+    /// How many of three records these words find.
+    fn found(words: &str) -> Result<usize, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let day = Day::open(&folder.path().join("2026-01-01.db")).unwrap();
+        let reasons = [
+            "root from 198.51.100.9",
+            "root from 198.51.100.10",
+            "a \"b\" from 2001:db8::9",
+        ];
+        for (reason, sequence) in reasons.into_iter().zip(1..) {
+            let time = Timestamp::from_micros(sequence);
+            let record = Record::Gap(Gap {
+                id: RecordId::derived(time, &[reason.as_bytes()]),
+                time,
+                place: String::new(),
+                lost: 1,
+                reason: reason.to_owned(),
+            });
+            let entry = Entry {
+                agent: "a",
+                sequence: 1,
+                record: &record,
+                line: &serde_json::to_string(&record).unwrap(),
+                received: time,
+            };
+            assert!(day.keep(&entry).unwrap());
+        }
+        let mut count = 0;
+        let mut query = Query::new(folder.path(), Filter::Words(words.to_owned()));
+        query.more(|_| count += 1).map_err(|error| error.to_string())?;
+        Ok(count)
+    }
+
+    #[test]
+    fn words_are_an_expression_where_they_can_be_and_else_taken_as_they_are() {
+        for (words, count) in [
+            ("root", 2),
+            ("198 OR db8", 3),
+            ("\"198.51.100.9\"", 1),
+            ("198.51.100.9", 1),
+            ("root 198.51.100.9", 1),
+            ("198.51.100.9 2001:db8::9", 0),
+            ("2001:db8::9", 1),
+            ("from-2001", 1),
+            ("\"b\" 2001:db8::9", 1),
+            ("(\"", 0),
+            ("place:198.51.100.9'; --", 0),
+        ] {
+            assert_eq!(found(words), Ok(count), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_at_all_names_the_other_way() {
+        let told = found("(\0").unwrap_err();
+        assert!(
+            told.contains("makes no sense") && told.contains("--text"),
+            "{told}"
+        );
+    }
 }

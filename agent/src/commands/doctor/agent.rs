@@ -53,7 +53,7 @@ impl Agent {
                 return Check::failed(
                     NAME,
                     format!("what answers at {} is no agent of this version", socket.display()),
-                    "start the agent again: systemctl restart picket",
+                    "end the agent and start it again: picket run",
                 );
             }
             Self::Silent(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -63,7 +63,7 @@ impl Agent {
                 return Check::failed(
                     NAME,
                     format!("none answers at {}: {error}", socket.display()),
-                    "start it: systemctl start picket, or picket run",
+                    "start it: picket run",
                 );
             }
         };
@@ -77,7 +77,7 @@ impl Agent {
             Check::degraded(
                 NAME,
                 format!("{found}, but this program is {own}"),
-                "start the agent again: systemctl restart picket",
+                "end the agent and start it again: picket run",
             )
         }
     }

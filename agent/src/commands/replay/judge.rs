@@ -30,12 +30,19 @@ pub(super) struct Read {
     pub(super) payload: Payload,
 }
 
+/// How much was judged.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) events: u64,
+    pub(super) findings: u64,
+}
+
 /// Judges everything that `next` gives and prints what is found, and what would be done.
 pub(super) fn judge(
     file: &str,
     options: &Options,
     mut next: impl FnMut() -> Result<Option<Read>, Failure>,
-) -> Result<(), Failure> {
+) -> Result<Tally, Failure> {
     let (json, groups) = (options.json, options.groups);
     let loaded = load(&Sources {
         rules: &options.rules,
@@ -54,7 +61,9 @@ pub(super) fn judge(
     );
     let mut output = BufWriter::new(io::stdout().lock());
     let (mut findings, mut last) = (Vec::new(), Timestamp::default());
+    let mut tally = Tally::default();
     while let Some(Read { line, time, payload }) = next()? {
+        tally.events += 1;
         // What has no time of its own happened when the one before it did.
         let time = time.unwrap_or(last);
         last = time;
@@ -69,6 +78,7 @@ pub(super) fn judge(
             response.observe(&login);
         }
         sigma.inspect(&event, &mut findings);
+        tally.findings += findings.len() as u64;
         for finding in findings.drain(..) {
             tell(&mut output, &finding, &event.payload, line, json)?;
             for outcome in &response.consider(&finding, time)? {
@@ -86,7 +96,7 @@ pub(super) fn judge(
             counters.evicted
         )?;
     }
-    Ok(())
+    Ok(tally)
 }
 
 /// Prints a finding; one about a program with its command line, as nobody else can tell it later.

@@ -7,8 +7,9 @@ use super::Failure;
 use super::auth_log::AuthLog;
 use clap::{Args, Subcommand};
 use exec_log::{ExecLog, Format};
-use judge::Read;
+use judge::{Read, Tally};
 use picket_common::event::Payload;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 /// What to replay.
@@ -55,7 +56,7 @@ impl Replay {
         match self {
             Self::Auth { file, options } => {
                 let mut log = AuthLog::open(&file)?;
-                judge::judge(&file, &options, || {
+                let tally = judge::judge(&file, &options, || {
                     while let Some(read) = log.next_line()? {
                         if let Some((time, event)) = read {
                             let (line, payload) = (log.number(), Payload::Auth(event.into()));
@@ -63,7 +64,8 @@ impl Replay {
                         }
                     }
                     Ok(None)
-                })
+                })?;
+                sum_up(log.number(), &tally, log.is_log())
             }
             Self::Exec {
                 file,
@@ -72,8 +74,22 @@ impl Replay {
             } => {
                 let mut log = ExecLog::open(&file, format)?;
                 let judged = judge::judge(&file, &options, || log.next_event());
-                judged.and(log.complain())
+                judged.map(|_| ()).and(log.complain())
             }
         }
+    }
+}
+
+/// What it came to: silence alone does not tell a quiet log from one that is no log.
+fn sum_up(lines: u64, tally: &Tally, is_log: bool) -> Result<(), Failure> {
+    let Tally { events, findings } = tally;
+    writeln!(
+        io::stderr(),
+        "picket: {lines} lines read, {events} understood, {findings} findings"
+    )?;
+    if lines == 0 || is_log {
+        Ok(())
+    } else {
+        Err(Failure::NoLog)
     }
 }

@@ -19,6 +19,11 @@ pub(super) fn is_known(name: &str) -> bool {
     auth::NAMES.contains(&name) || exec::is_known(name)
 }
 
+/// Whether what authentication logs say has a field of that name.
+pub(super) fn is_of_logins(name: &str) -> bool {
+    auth::NAMES.contains(&name)
+}
+
 /// All of them, once each.
 pub(super) fn names() -> Vec<&'static str> {
     let more = exec::NAMES.iter().filter(|name| !auth::NAMES.contains(name));
