@@ -865,6 +865,17 @@ fn what_monitor_mode_cannot_take_back_stays_listed_and_no_undo_says_otherwise() 
         matches!(&tried[0].decision, Decision::Failed { because } if because.contains("not permitted")),
         "{tried:?}"
     );
+    let wider = by_hand(&mut response, "203.0.112.0/23");
+    assert!(
+        matches!(
+            &wider[..],
+            [Outcome {
+                decision: Decision::Failed { .. },
+                ..
+            }]
+        ),
+        "{wider:?}"
+    );
     assert_eq!(
         blocked(&response),
         ["192.0.2.1", "198.51.100.9", "203.0.113.0/24"]

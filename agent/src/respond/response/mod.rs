@@ -213,7 +213,15 @@ impl Response {
             self.ledger.claim(&action, now)?;
         }
         let inside = self.held.inside(&network);
-        if let Err(error) = self.responder.apply(&action, &inside) {
+        let mut live = inside.iter().filter_map(|other| self.held.live().get(other));
+        let former = live.any(|block| self.former.contains(&block.action.id));
+        let done = if former {
+            // Only watching, there is nothing to do but to end what an earlier run did there.
+            self.responder.clear()
+        } else {
+            self.responder.apply(&action, &inside)
+        };
+        if let Err(error) = done {
             let because = error.to_string();
             return self.note(action, Decision::Failed { because }, now);
         }

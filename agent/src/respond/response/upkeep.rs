@@ -17,8 +17,10 @@ impl Response {
         }
         let mut outcomes = self.expire(now)?;
         outcomes.extend(self.stand_down(now, always)?);
-        for action in std::mem::take(&mut self.needless) {
-            outcomes.extend(self.note(action, Decision::Undone, now)?);
+        if self.former.is_empty() {
+            for action in std::mem::take(&mut self.needless) {
+                outcomes.extend(self.note(action, Decision::Undone, now)?);
+            }
         }
         let disturbed = always || self.responder.is_disturbed().unwrap_or(true);
         if disturbed {
