@@ -3,7 +3,7 @@
 use crate::attack_log::Dice;
 use crate::line::Line;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long nothing at all may arrive before the rest counts as lost.
+/// How long nothing that is missed may arrive before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What sshd says when somebody whose name is the number fails to log in.
@@ -108,19 +108,33 @@ pub fn kill(line: &mut Line, rounds: u64, seed: u64) {
 
 /// Waits until the collector has the lines `0..written`, and gives those that it never got and those that it has twice.
 pub fn missing_and_double(line: &Line, written: u64) -> (Vec<u64>, Vec<u64>) {
-    let (mut last, mut since) = (0, Instant::now());
+    missing_and_double_of(line, &(0..written).collect())
+}
+
+/// The same for these lines.
+pub fn missing_and_double_of(line: &Line, wanted: &BTreeSet<u64>) -> (Vec<u64>, Vec<u64>) {
+    let (mut least, mut since) = (usize::MAX, Instant::now());
     loop {
         let kept = kept(line);
-        let all = kept.len() as u64;
-        let missing: Vec<u64> = (0..written).filter(|number| !kept.contains_key(number)).collect();
+        let missing = wanted.iter().copied().filter(|number| !kept.contains_key(number));
+        let missing: Vec<u64> = missing.collect();
         if missing.is_empty() || since.elapsed() > PATIENCE {
             let double = kept.iter().filter(|(_, times)| **times > 1);
             return (missing, double.map(|(number, _)| *number).collect());
         }
-        if all > last {
-            (last, since) = (all, Instant::now());
+        if missing.len() < least {
+            (least, since) = (missing.len(), Instant::now());
         }
     }
+}
+
+/// The numbers of the lines that a text holds, such as what a journal prints.
+pub fn numbers(text: &str) -> BTreeSet<u64> {
+    let number = |line: &str| {
+        let rest = line.split_once("invalid user load")?.1;
+        rest.split_once(' ')?.0.parse().ok()
+    };
+    text.lines().filter_map(number).collect()
 }
 
 /// How often the collector has each of the lines.
