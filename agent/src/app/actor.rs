@@ -251,7 +251,7 @@ impl Actor {
                 let number = self.response.number();
                 self.keep(outcomes, number);
             }
-            Err(error) => tracing::error!("{error}; what is not written down is not done"),
+            Err(error) => tracing::error!("{error}; nothing is done that cannot be written down first"),
         }
     }
 

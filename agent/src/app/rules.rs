@@ -102,7 +102,8 @@ impl Rules {
             exceptions: loaded.exceptions,
             problems,
         };
-        *lock(&self.fresh) = Some(loaded.sigma);
+        // No sensor sees programs yet.
+        *lock(&self.fresh) = Some(loaded.sigma.without_programs());
     }
 
     /// Loads them anew whenever their files change, until told to stop.

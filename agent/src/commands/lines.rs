@@ -50,6 +50,15 @@ impl Lines {
     /// The next line with its end; `Some(None)` for one that is too long, `None` at the end.
     pub(super) fn next_line(&mut self) -> Result<Option<Option<&[u8]>>, Failure> {
         self.line.clear();
+        // Nearly every line lies in the buffer as a whole.
+        let buffered = self.input.buffer();
+        let whole = memchr::memchr(b'\n', buffered).filter(|end| *end < self.longest);
+        if let Some(line) = whole.and_then(|end| buffered.get(..=end)) {
+            self.line.extend_from_slice(line);
+            self.input.consume(self.line.len());
+            self.number += 1;
+            return Ok(Some(Some(&self.line)));
+        }
         let error = |error| Failure::Input {
             path: self.path.clone(),
             error,

@@ -130,6 +130,18 @@ impl Sigma {
         }
     }
 
+    /// Lets go of what rules about programs are matched by: for an agent that no sensor tells of programs.
+    pub fn without_programs(mut self) -> Self {
+        self.about_processes = Vec::new();
+        for single in &mut self.singles {
+            if matches!(single.topic, Topic::Processes) {
+                single.compiled.detections = HashMap::new();
+                single.compiled.conditions = Vec::new();
+            }
+        }
+        self
+    }
+
     /// How many rules are loaded.
     pub fn rules(&self) -> usize {
         self.singles.len() + self.correlations.len()
