@@ -84,8 +84,7 @@ impl Rules {
             tracing::warn!("{problem}");
         }
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
-        let rules = loaded.sigma.rules();
-        if rules == 0 {
+        if loaded.sigma.rules() == 0 {
             lock(&self.state).problems = problems;
             tracing::error!("no rule could be loaded: nothing new is judged by");
             return;
@@ -93,6 +92,9 @@ impl Rules {
         if let Err(error) = kept.save() {
             tracing::warn!("the last good rules cannot be kept: {error}");
         }
+        // No sensor sees programs yet.
+        let sigma = loaded.sigma.without_programs();
+        let rules = sigma.rules();
         tracing::info!(
             "{rules} rules and {} exceptions are in force",
             loaded.exceptions.len()
@@ -102,8 +104,7 @@ impl Rules {
             exceptions: loaded.exceptions,
             problems,
         };
-        // No sensor sees programs yet.
-        *lock(&self.fresh) = Some(loaded.sigma.without_programs());
+        *lock(&self.fresh) = Some(sigma);
     }
 
     /// Loads them anew whenever their files change, until told to stop.

@@ -142,9 +142,10 @@ impl Sigma {
         self
     }
 
-    /// How many rules are loaded.
+    /// How many rules are loaded, without those that were let go of.
     pub fn rules(&self) -> usize {
-        self.singles.len() + self.correlations.len()
+        let held = |single: &&Single| !single.compiled.conditions.is_empty();
+        self.singles.iter().filter(held).count() + self.correlations.len()
     }
 
     /// How many groups are kept at the moment.

@@ -20,17 +20,7 @@ pub(super) fn checks(settings: &Settings, agent: &Agent) -> Vec<Check> {
     let folder = &settings.spool.directory;
     let mut checks = vec![match room(folder) {
         Ok((used, free)) => judge(folder, used, free, settings.spool.quota),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Check::degraded(
-            NAME,
-            format!("{} is not there yet", folder.display()),
-            "the agent makes it when it starts",
-        ),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unseen(NAME, &error),
-        Err(error) => Check::failed(
-            NAME,
-            format!("{}: {error}", folder.display()),
-            "the agent must be able to write there: see to the folder, its file system and its owner",
-        ),
+        Err(error) => closed(NAME, folder, &error),
     }];
     checks.push(state(&settings.agent.state));
     if let Some(report) = agent.report() {
@@ -94,16 +84,23 @@ fn state(folder: &Path) -> Check {
                 "make room: nothing can be blocked while the ledger cannot be written",
             )
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Check::degraded(
-            NAME,
+        Err(error) => closed(NAME, folder, &error),
+    }
+}
+
+/// What a folder comes to that cannot be written to.
+fn closed(check: &str, folder: &Path, error: &io::Error) -> Check {
+    match error.kind() {
+        io::ErrorKind::NotFound => Check::degraded(
+            check,
             format!("{} is not there yet", folder.display()),
             "the agent makes it when it starts",
         ),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unseen(NAME, &error),
-        Err(error) => Check::failed(
-            NAME,
+        io::ErrorKind::PermissionDenied => unseen(check, error),
+        _ => Check::failed(
+            check,
             format!("{}: {error}", folder.display()),
-            "nothing can be blocked while the ledger cannot be written: see to the folder, its file system and its owner",
+            "the agent must be able to write there: see to the folder, its file system and its owner",
         ),
     }
 }
