@@ -1,10 +1,13 @@
 //! What a sensor saw, before anybody looked into it.
 
+use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus};
+use picket_common::process::ProcessId;
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// One thing that a sensor saw.
+/// What a sensor saw at once.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// Where it was, and where to go on after it.
@@ -24,17 +27,83 @@ pub enum Body {
     Line(Vec<u8>),
     /// An entry of `journalctl -o json`.
     JournalEntry(Vec<u8>),
+    /// What processes did, in the order in which it happened.
+    Processes(Vec<Sighting>),
 }
 
-/// A place in a source that can be read again.
+/// One thing that a process did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sighting {
+    /// When.
+    pub time: Timestamp,
+    /// Never the same for two that one sensor gives within one boot.
+    pub number: u64,
+    /// What.
+    pub what: ProcessSeen,
+}
+
+/// What a process did. Of an [`ExecEvent`] the sensor fills in what would be gone a moment later; the ancestors that it names
+/// are those that it knows, the parent first, and may be without executable and command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProcessSeen {
+    /// It was there before the sensor looked: what it runs, for those that it starts.
+    Running(Box<ExecEvent>),
+    /// It began as a copy of its parent.
+    Forked {
+        /// Whose copy it is.
+        parent: ProcessId,
+        /// The new process.
+        child: ProcessId,
+    },
+    /// It became another program.
+    Exec(Box<ExecEvent>),
+    /// It ended.
+    Exited {
+        /// Which.
+        process: ProcessId,
+        /// How.
+        status: ExitStatus,
+    },
+    /// It asked for a TCP connection, or one came about with whoever listens.
+    Connected {
+        /// Which; of an accepted connection the one that listens.
+        process: ProcessId,
+        /// Who asked.
+        direction: Direction,
+        /// Its own end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+    },
+    /// It has root's rights that it did not have before, and ran no set-uid file.
+    Raised {
+        /// Which.
+        process: ProcessId,
+        /// The effective user that it had before.
+        former_uid: u32,
+        /// Whom it runs as now.
+        credentials: Credentials,
+    },
+    /// It sent a signal to another.
+    Signalled {
+        /// Which.
+        process: ProcessId,
+        /// The signal's number.
+        signal: i32,
+        /// To whom.
+        target: ProcessId,
+    },
+}
+
+/// A place in a source.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The source, as `file:/var/log/auth.log` or `journal`.
     pub source: Arc<str>,
     /// Its place there, from which the ids of its records derive: never the same for two things of one source.
     pub position: Vec<u8>,
-    /// Where reading goes on once this has been spooled.
-    pub cursor: Cursor,
+    /// Where reading goes on once this has been spooled; `None` for a source that cannot be read again.
+    pub cursor: Option<Cursor>,
 }
 
 /// How far a source has been read.

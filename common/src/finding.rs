@@ -1,6 +1,7 @@
 //! What a rule found.
 
 use crate::ids::RecordId;
+use crate::process::ProcessId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -32,6 +33,9 @@ pub struct Finding {
     /// The user that it is about.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user: Option<String>,
+    /// The process that it is about: the one that completed it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub process: Option<ProcessId>,
     /// The events that made it, newest last, bounded.
     pub events: Vec<RecordId>,
     /// The responses that the rule suggests, such as `block_ip`.

@@ -27,6 +27,7 @@ pub(super) fn judge(
     let mut recent = Recent::default();
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
     let (mut sigma, mut findings): (Option<Sigma>, _) = (None, Vec::new());
+    let mut events = Vec::new();
     for seen in observed {
         if let Some(mut fresh) = rules.take() {
             if let Some(old) = sigma.take() {
@@ -34,11 +35,14 @@ pub(super) fn judge(
             }
             sigma = Some(fresh);
         }
+        let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
             records: Vec::new(),
-            cursor: (!seen.again).then(|| (seen.origin.source.clone(), seen.origin.cursor.clone())),
+            cursor: cursor.map(|cursor| (seen.origin.source.clone(), cursor)),
         };
-        if let Some(event) = enricher.enrich(&seen) {
+        let again = seen.again;
+        enricher.enrich(seen, &mut events);
+        for event in events.drain(..) {
             if let Some(sigma) = &mut sigma {
                 if sigma.concerns(&event) {
                     recent.keep(&event);
@@ -50,7 +54,7 @@ pub(super) fn judge(
                 Some(login) => actor.wait(Ask::Seen(login)),
                 None => Ok(()),
             };
-            if seen.again {
+            if again {
                 // What it says was said before.
                 findings.clear();
             } else {

@@ -1,7 +1,9 @@
 //! Events and outcomes as sentences; what comes from logs is quoted and escaped in them.
 
 use picket_common::action::Decision;
-use picket_common::event::{AuthAction, AuthEvent, Event, ExecEvent, Outcome, Payload};
+use picket_common::event::{
+    AuthAction, AuthEvent, Direction, Event, ExecEvent, ExitStatus, Outcome, Payload, Program,
+};
 use picket_common::record;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,7 +13,50 @@ pub(super) fn of_event(event: &Event) -> String {
     match &event.payload {
         Payload::Auth(auth) => of_login(auth),
         Payload::Exec(exec) => of_exec(exec),
+        Payload::Exit(exit) => {
+            let how = match exit.status {
+                ExitStatus::Code(code) => format!("ended with exit status {code}"),
+                ExitStatus::Signal(signal) => format!("was ended by signal {signal}"),
+            };
+            format!("{} {how}", program(&exit.program))
+        }
+        Payload::Connect(connect) => {
+            let (who, remote) = (program(&connect.program), connect.remote);
+            match connect.direction {
+                Direction::Outbound => format!("{who} connected to {remote}"),
+                Direction::Inbound => {
+                    format!(
+                        "{who} was connected to by {remote} on port {}",
+                        connect.local.port()
+                    )
+                }
+            }
+        }
+        Payload::Privilege(privilege) => {
+            let who = program(&privilege.program);
+            format!(
+                "{who} has become root, and was user {} before",
+                privilege.former_uid
+            )
+        }
+        Payload::Signal(signal) => {
+            let (who, whom) = (program(&signal.program), program(&signal.target));
+            format!("{who} sent signal {} to {whom}", signal.signal)
+        }
     }
+}
+
+/// `"/usr/bin/curl", process 17, of "root"`
+fn program(program: &Program) -> String {
+    let pid = program.process.pid;
+    let mut text = match &program.executable {
+        Some(executable) => format!("{executable:?}, process {pid}"),
+        None => format!("process {pid}"),
+    };
+    if let Some(user) = &program.user {
+        text += &format!(", of {user:?}");
+    }
+    text
 }
 
 /// `"/usr/bin/id" was started as "id -u" by "root", from "/bin/sh"`

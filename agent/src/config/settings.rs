@@ -1,6 +1,7 @@
 //! Which settings there are, what each means, and its default.
 
 use super::document::{Document, Section};
+use super::process::Process;
 use super::values::{ABSOLUTE, SPAN, path, quota, size, span};
 use picket_common::action::Network;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ pub struct Settings {
     pub agent: Agent,
     /// `[auth]`: the logs to follow.
     pub auth: Auth,
+    /// `[process]`: how programs are seen.
+    pub process: Process,
     /// `[detect]`: the rules to judge by.
     pub detect: Detect,
     /// `[respond]`: what may be done.
@@ -229,6 +232,9 @@ impl Settings {
         });
         set(&mut self.auth.start, start);
         section.finish(document);
+
+        let section = root.section(document, "process");
+        self.process.overlay(document, section);
 
         let mut section = root.section(document, "detect");
         set(

@@ -149,7 +149,7 @@ impl Values {
                     (Payload::Auth(auth), "process.pid") => auth.pid,
                     (Payload::Auth(_), _) => peer().and_then(|peer| peer.port).map(u32::from),
                     (Payload::Exec(exec), "process.pid") => Some(exec.process.pid),
-                    (Payload::Exec(_), _) => None,
+                    _ => None,
                 };
                 number.is_some_and(|number| numbers.contains(&number))
             }

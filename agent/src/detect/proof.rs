@@ -206,6 +206,7 @@ fn needed_for(payload: &Payload) -> Needs {
     match payload {
         Payload::Auth(_) => Needs::Logins,
         Payload::Exec(_) => Needs::Processes,
+        _ => Needs::Others,
     }
 }
 

@@ -127,6 +127,7 @@ impl Sigma {
                 .get(signature::of(auth))
                 .map_or(&[], Vec::as_slice),
             Payload::Exec(_) => &self.about_processes,
+            _ => &[],
         }
     }
 
@@ -173,6 +174,7 @@ impl Detector for Sigma {
         let candidates = match &event.payload {
             Payload::Auth(auth) => self.candidates.get(signature::of(auth)),
             Payload::Exec(_) => Some(&self.about_processes),
+            _ => None,
         };
         for at in candidates.into_iter().flatten() {
             let Some(single) = self.singles.get(*at) else {
@@ -199,7 +201,7 @@ impl Detector for Sigma {
 fn together(event: &Event) -> Option<Exec<'_>> {
     match &event.payload {
         Payload::Exec(exec) => Some(Exec::new(exec)),
-        Payload::Auth(_) => None,
+        _ => None,
     }
 }
 
@@ -336,6 +338,7 @@ fn finding(
     let (program, user, about) = match &event.payload {
         Payload::Auth(auth) => (None, &auth.user, auth.user.as_ref().or(auth.target_user.as_ref())),
         Payload::Exec(exec) => (Some(&exec.executable), &exec.user, exec.user.as_ref()),
+        _ => (None, &None, None),
     };
     let source = address(event);
     let parts = [
@@ -359,6 +362,7 @@ fn finding(
         group,
         count: count.map(|count| count as u64),
         source,
+        process: event.process(),
         user: user.as_deref().map(str::to_owned),
         events,
         suggests: meta.suggests.clone(),

@@ -112,32 +112,15 @@ mod tests {
 
     fn exec(pid: u32, parent: u32, start: u64, line: &str) -> ExecEvent {
         let process = |pid| ProcessId { pid, start };
+        let executable = format!("/bin/{line}");
         ExecEvent {
-            process: process(pid),
-            executable: format!("/bin/{line}").into(),
             args: vec![line.into()],
-            args_cut: false,
-            environment: Vec::new(),
-            working_directory: None,
-            credentials: Credentials {
-                uid: 0,
-                effective_uid: 0,
-                gid: 0,
-                effective_gid: 0,
-                login_uid: None,
-                session: None,
-            },
-            tty: None,
-            file: None,
-            cgroup: None,
-            namespaces: None,
             ancestors: vec![Ancestor {
                 process: process(parent),
                 executable: None,
                 command_line: None,
             }],
-            user: None,
-            host: None,
+            ..ExecEvent::new(process(pid), &executable, Credentials::default())
         }
     }
 

@@ -25,21 +25,24 @@ impl Enricher {
         }
     }
 
-    /// The event that an observation tells of, if any.
-    pub fn enrich(&mut self, seen: &Observation) -> Option<Event> {
-        let (time, payload) = match &seen.body {
-            Body::Line(line) => self.line(line, seen.observed)?,
-            Body::JournalEntry(entry) => journal(entry)?,
+    /// Adds the events that an observation tells of.
+    pub fn enrich(&mut self, seen: Observation, events: &mut Vec<Event>) {
+        let (origin, observed) = (seen.origin, seen.observed);
+        let read = match seen.body {
+            Body::Line(line) => self.line(&line, observed),
+            Body::JournalEntry(entry) => journal(&entry),
+            Body::Processes(_) => None,
         };
-        // A line without a time of its own happened when it was seen.
-        let time = time.unwrap_or(seen.observed);
-        let origin = &seen.origin;
-        Some(Event {
-            id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
-            time,
-            observed: seen.observed,
-            payload: Payload::Auth(payload.into()),
-        })
+        events.extend(read.map(|(time, auth)| {
+            // A line without a time of its own happened when it was seen.
+            let time = time.unwrap_or(observed);
+            Event {
+                id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
+                time,
+                observed,
+                payload: Payload::Auth(auth.into()),
+            }
+        }));
     }
 
     fn line(&mut self, line: &[u8], observed: Timestamp) -> Option<(Option<Timestamp>, AuthEvent)> {
@@ -75,12 +78,18 @@ mod tests {
             origin: Origin {
                 source: "test".into(),
                 position: b"1".to_vec(),
-                cursor: Cursor::Number { number: 1 },
+                cursor: Some(Cursor::Number { number: 1 }),
             },
             observed: Timestamp::from_micros(1_700_000_000_000_000),
             again: false,
             body,
         }
+    }
+
+    fn enriched(enricher: &mut Enricher, seen: Observation) -> Option<Event> {
+        let mut events = Vec::new();
+        enricher.enrich(seen, &mut events);
+        events.pop()
     }
 
     fn entry(uid: &str) -> Observation {
@@ -95,8 +104,8 @@ mod tests {
     #[test]
     fn only_root_can_say_in_the_journal_that_an_address_failed() {
         let mut enricher = Enricher::new(TimeZone::UTC, Timestamp::from_micros(0));
-        assert!(enricher.enrich(&entry("0")).is_some());
-        assert!(enricher.enrich(&entry("1000")).is_none());
+        assert!(enriched(&mut enricher, entry("0")).is_some());
+        assert!(enriched(&mut enricher, entry("1000")).is_none());
     }
 
     #[test]
@@ -104,12 +113,13 @@ mod tests {
         let mut enricher = Enricher::new(TimeZone::UTC, Timestamp::from_micros(0));
         let line = b"2023-11-14T22:13:20.5+00:00 host sshd[7]: Failed password for root from 198.51.100.9 port 22 ssh2";
         let (one, two) = (
-            enricher.enrich(&seen(Body::Line(line.to_vec()))),
-            enricher.enrich(&seen(Body::Line(line.to_vec()))),
+            enriched(&mut enricher, seen(Body::Line(line.to_vec()))),
+            enriched(&mut enricher, seen(Body::Line(line.to_vec()))),
         );
         assert!(one.is_some());
         assert_eq!(one, two);
         assert_eq!(one.unwrap().time, Timestamp::from_micros(1_700_000_000_500_000));
-        assert_eq!(enricher.enrich(&seen(Body::Line(b"nothing".to_vec()))), None);
+        let nothing = seen(Body::Line(b"nothing".to_vec()));
+        assert_eq!(enriched(&mut enricher, nothing), None);
     }
 }

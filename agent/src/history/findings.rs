@@ -260,6 +260,7 @@ mod tests {
             group: Vec::new(),
             count: None,
             source: None,
+            process: None,
             user: None,
             events: Vec::new(),
             suggests: Vec::new(),

@@ -1,7 +1,7 @@
 //! The last events, from which those behind a finding are taken.
 
 use compact_str::CompactString;
-use picket_common::event::{AuthEvent, Event, ExecEvent, Payload};
+use picket_common::event::{AuthEvent, Event, ExecEvent, Payload, Program};
 use picket_common::ids::RecordId;
 use std::collections::VecDeque;
 
@@ -28,6 +28,13 @@ impl Recent {
         match &mut event.payload {
             Payload::Auth(auth) => texts(auth).into_iter().flatten().for_each(cut),
             Payload::Exec(exec) => shorten(exec),
+            Payload::Exit(exit) => shorten_program(&mut exit.program),
+            Payload::Connect(connect) => shorten_program(&mut connect.program),
+            Payload::Privilege(privilege) => shorten_program(&mut privilege.program),
+            Payload::Signal(signal) => {
+                shorten_program(&mut signal.program);
+                shorten_program(&mut signal.target);
+            }
         }
         self.0.push_back(event);
     }
@@ -84,6 +91,20 @@ fn shorten(exec: &mut ExecEvent) {
         .flatten()
         .chain(lists)
         .for_each(cut);
+}
+
+fn shorten_program(program: &mut Program) {
+    program.ancestors.truncate(ANCESTORS);
+    let own = [
+        program.executable.as_mut(),
+        program.command_line.as_mut(),
+        program.user.as_mut(),
+    ];
+    let ancestors = program
+        .ancestors
+        .iter_mut()
+        .flat_map(|ancestor| [ancestor.executable.as_mut(), ancestor.command_line.as_mut()]);
+    own.into_iter().chain(ancestors).flatten().for_each(cut);
 }
 
 fn cut(text: &mut CompactString) {

@@ -35,26 +35,25 @@ pub fn event(line: &[u8]) -> Result<Option<(Option<Timestamp>, ExecEvent)>, serd
     });
     let uid = id(process.real_user, process.user);
     let gid = id(process.real_group, process.group);
+    let own = ProcessId {
+        pid: process.pid,
+        start: more.start,
+    };
+    let credentials = Credentials {
+        uid,
+        effective_uid: id(process.user, process.real_user),
+        gid,
+        effective_gid: id(process.group, process.real_group),
+        login_uid: more.login_uid,
+        session: more.session,
+    };
     Ok(Some((
         read.time,
         ExecEvent {
-            process: ProcessId {
-                pid: process.pid,
-                start: more.start,
-            },
-            executable,
             args,
             args_cut: more.args_cut,
             environment: process.env_vars,
             working_directory: process.working_directory,
-            credentials: Credentials {
-                uid,
-                effective_uid: id(process.user, process.real_user),
-                gid,
-                effective_gid: id(process.group, process.real_group),
-                login_uid: more.login_uid,
-                session: more.session,
-            },
             tty: process.tty.name,
             file: more.file,
             cgroup: more.cgroup.id,
@@ -62,6 +61,7 @@ pub fn event(line: &[u8]) -> Result<Option<(Option<Timestamp>, ExecEvent)>, serd
             ancestors: parent.into_iter().chain(more.ancestors).collect(),
             user: read.user.name,
             host: read.host.hostname,
+            ..ExecEvent::new(own, &executable, credentials)
         },
     )))
 }
@@ -272,6 +272,10 @@ mod tests {
             cgroup: Some(99),
             namespaces: Some(Namespaces { mount: 1, pid: 2 }),
             ancestors: vec![ancestor(5, "/bin/sh"), ancestor(1, "/sbin/init")],
+            login: None,
+            container: None,
+            package: None,
+            sha256: None,
             user: Some("root".into()),
             host: Some("web1".into()),
         }

@@ -27,6 +27,7 @@ fn finding(address: &str, number: u64) -> Finding {
         group: Vec::new(),
         count: None,
         source: Some(address.parse().unwrap()),
+        process: None,
         user: None,
         events: Vec::new(),
         suggests: vec!["block_ip".to_owned()],

@@ -171,7 +171,7 @@ impl AuthJournal {
             origin: Origin {
                 source: Arc::clone(&self.source),
                 position: cursor.clone().into_bytes(),
-                cursor: Cursor::Journal { cursor },
+                cursor: Some(Cursor::Journal { cursor }),
             },
             observed,
             again,

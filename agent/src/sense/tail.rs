@@ -218,7 +218,7 @@ impl Tail {
             origin: Origin {
                 source: Arc::clone(source),
                 position,
-                cursor: self.cursor(),
+                cursor: Some(self.cursor()),
             },
             observed,
             again,

@@ -1,5 +1,6 @@
 //! An event of a program that was started.
 
+use super::{Container, Login};
 use crate::process::ProcessId;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,18 @@ pub struct ExecEvent {
     /// Who started it, the parent first; what is known of each is the more the later the agent saw it start.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ancestors: Vec<Ancestor>,
+    /// `picket.login`: the login that it belongs to; `None` for what no login started, or where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub login: Option<Box<Login>>,
+    /// `container`, `picket.systemd`: what it runs in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub container: Option<Box<Container>>,
+    /// `package.name`: the package that owns the file; `None` for a file of no package, or where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub package: Option<CompactString>,
+    /// `process.hash.sha256`: of the file, in lower-case hexadecimal digits, where it was known when the program started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<CompactString>,
     /// `user.name`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user: Option<CompactString>,
@@ -50,6 +63,30 @@ pub struct ExecEvent {
 }
 
 impl ExecEvent {
+    /// A program of which no more is known.
+    pub fn new(process: ProcessId, executable: &str, credentials: Credentials) -> Self {
+        Self {
+            process,
+            executable: executable.into(),
+            args: Vec::new(),
+            args_cut: false,
+            environment: Vec::new(),
+            working_directory: None,
+            credentials,
+            tty: None,
+            file: None,
+            cgroup: None,
+            namespaces: None,
+            ancestors: Vec::new(),
+            login: None,
+            container: None,
+            package: None,
+            sha256: None,
+            user: None,
+            host: None,
+        }
+    }
+
     /// `process.command_line`: the arguments with blanks in between.
     pub fn command_line(&self) -> String {
         let mut line = String::with_capacity(self.args.iter().map(|arg| arg.len() + 1).sum());
@@ -63,8 +100,8 @@ impl ExecEvent {
     }
 }
 
-/// Whom a process runs as.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Whom a process runs as. The default is root without a login.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Credentials {
     /// `process.real_user.id`
     pub uid: u32,

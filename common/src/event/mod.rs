@@ -1,12 +1,25 @@
 //! What happened on a host: a header that all events share, and one closed set of payloads.
 
 mod auth;
+mod connect;
 mod exec;
+mod exit;
+mod origin;
+mod privilege;
+mod program;
+mod signal;
 
 pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
+pub use connect::{ConnectEvent, Direction};
 pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
+pub use exit::{ExitEvent, ExitStatus};
+pub use origin::{Container, Login};
+pub use privilege::PrivilegeEvent;
+pub use program::Program;
+pub use signal::SignalEvent;
 
 use crate::ids::RecordId;
+use crate::process::ProcessId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +44,14 @@ pub enum Payload {
     Auth(Box<AuthEvent>),
     /// A process became another program.
     Exec(Box<ExecEvent>),
+    /// A process ended.
+    Exit(Box<ExitEvent>),
+    /// A network connection was asked for or came about.
+    Connect(Box<ConnectEvent>),
+    /// A process became root as none should.
+    Privilege(Box<PrivilegeEvent>),
+    /// A process sent a signal to another.
+    Signal(Box<SignalEvent>),
 }
 
 impl Event {
@@ -38,7 +59,32 @@ impl Event {
     pub fn auth(&self) -> Option<&AuthEvent> {
         match &self.payload {
             Payload::Auth(auth) => Some(auth),
-            Payload::Exec(_) => None,
+            _ => None,
         }
+    }
+
+    /// The process that the event is about, if it is about one.
+    pub fn process(&self) -> Option<ProcessId> {
+        match &self.payload {
+            Payload::Auth(_) => None,
+            Payload::Exec(exec) => Some(exec.process),
+            Payload::Exit(exit) => Some(exit.program.process),
+            Payload::Connect(connect) => Some(connect.program.process),
+            Payload::Privilege(privilege) => Some(privilege.program.process),
+            Payload::Signal(signal) => Some(signal.program.process),
+        }
+    }
+
+    /// The login of the process that the event is about, as far as it is known.
+    pub fn login(&self) -> Option<&Login> {
+        let program = match &self.payload {
+            Payload::Auth(_) => return None,
+            Payload::Exec(exec) => return exec.login.as_deref(),
+            Payload::Exit(exit) => &exit.program,
+            Payload::Connect(connect) => &connect.program,
+            Payload::Privilege(privilege) => &privilege.program,
+            Payload::Signal(signal) => &signal.program,
+        };
+        program.login.as_deref()
     }
 }

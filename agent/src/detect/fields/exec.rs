@@ -110,24 +110,9 @@ mod tests {
     #[test]
     fn rules_and_json_know_the_same_fields() {
         let event = ExecEvent {
-            process: ProcessId { pid: 7, start: 9 },
-            executable: "/usr/bin/id".into(),
             args: vec!["id".into(), "-u".into()],
-            args_cut: false,
-            environment: Vec::new(),
             working_directory: Some("/tmp".into()),
-            credentials: Credentials {
-                uid: 1000,
-                effective_uid: 0,
-                gid: 1000,
-                effective_gid: 1000,
-                login_uid: Some(1000),
-                session: Some(3),
-            },
             tty: Some("pts/0".into()),
-            file: None,
-            cgroup: None,
-            namespaces: None,
             ancestors: vec![Ancestor {
                 process: ProcessId { pid: 5, start: 6 },
                 executable: Some("/bin/sh".into()),
@@ -135,6 +120,11 @@ mod tests {
             }],
             user: Some("root".into()),
             host: Some("web1".into()),
+            ..ExecEvent::new(
+                ProcessId { pid: 7, start: 9 },
+                "/usr/bin/id",
+                Credentials::default(),
+            )
         };
         let json = View::Exec(&Exec::new(&event)).to_json();
         for name in NAMES {

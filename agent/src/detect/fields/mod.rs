@@ -35,6 +35,7 @@ pub(super) fn text<'a>(event: &'a Event, name: &str) -> Option<Cow<'a, str>> {
     match &event.payload {
         Payload::Auth(auth) => auth::text(auth, name),
         Payload::Exec(exec) => exec::text(exec, name),
+        _ => None,
     }
 }
 

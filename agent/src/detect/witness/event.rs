@@ -46,6 +46,7 @@ pub(in super::super) fn set(payload: &mut Payload, name: &str, text: &str) -> bo
     let done = match payload {
         Payload::Auth(auth) => login(auth, name, &wish),
         Payload::Exec(exec) => program(exec, fields::exec::ours(name), &wish),
+        _ => return false,
     };
     done.is_ok()
 }
@@ -55,33 +56,12 @@ pub(in super::super) fn get<'a>(payload: &'a Payload, name: &str) -> Option<Cow<
     match payload {
         Payload::Auth(auth) => fields::auth::text(auth, name),
         Payload::Exec(exec) => fields::exec::text(exec, name),
+        _ => None,
     }
 }
 
 fn nothing() -> ExecEvent {
-    ExecEvent {
-        process: ProcessId::uncertain(1),
-        executable: "".into(),
-        args: Vec::new(),
-        args_cut: false,
-        environment: Vec::new(),
-        working_directory: None,
-        credentials: Credentials {
-            uid: 0,
-            effective_uid: 0,
-            gid: 0,
-            effective_gid: 0,
-            login_uid: None,
-            session: None,
-        },
-        tty: None,
-        file: None,
-        cgroup: None,
-        namespaces: None,
-        ancestors: Vec::new(),
-        user: None,
-        host: None,
-    }
+    ExecEvent::new(ProcessId::uncertain(1), "", Credentials::default())
 }
 
 fn program(exec: &mut ExecEvent, name: &str, wish: &Wish) -> Result<(), Unmade> {

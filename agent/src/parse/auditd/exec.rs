@@ -100,24 +100,19 @@ impl Parts {
             command_line: None,
         });
         Some(ExecEvent {
-            process: ProcessId::uncertain(call.pid),
-            executable: executable.into(),
             args_cut: arguments.cut || arguments.announced > arguments.kept.len(),
             args: arguments
                 .kept
                 .iter()
                 .map(|argument| String::from_utf8_lossy(argument).into())
                 .collect(),
-            environment: Vec::new(),
             working_directory: self.directory.map(Into::into),
-            credentials: call.credentials,
             tty: call.tty.map(Into::into),
             file,
-            cgroup: None,
-            namespaces: None,
             ancestors: parent.into_iter().collect(),
             user: call.user.map(Into::into),
             host: node.map(Into::into),
+            ..ExecEvent::new(ProcessId::uncertain(call.pid), &executable, call.credentials)
         })
     }
 }
