@@ -34,7 +34,7 @@ pub(super) enum Ask {
     /// Somebody logged in, or failed to.
     Seen(Login),
     /// A rule fired.
-    Found(Finding),
+    Found(Box<Finding>),
     /// What is in force?
     Blocks(mpsc::Sender<Vec<Block>>),
     /// Block this.

@@ -62,7 +62,7 @@ pub(super) fn judge(
             }
             for mut finding in findings.drain(..) {
                 finding.detected = now();
-                let asked = actor.wait(Ask::Found(finding.clone()));
+                let asked = actor.wait(Ask::Found(Box::new(finding.clone())));
                 show(&finding);
                 let entry = Entry::Finding {
                     events: recent.find(&finding.events),

@@ -61,7 +61,7 @@ impl Bench {
             .seen
             .recv_timeout(Duration::from_secs(10))
             .expect("something is seen");
-        self.last = Some(seen.origin.cursor.clone());
+        self.last = seen.origin.cursor.clone();
         seen
     }
 
