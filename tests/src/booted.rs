@@ -4,6 +4,7 @@
 //! Nothing of the machine is changed, and all ends with the value, also when the test panics; what a test that was killed
 //! has left ends when the next host starts.
 
+use crate::inside::Inside;
 use crate::laboratory::add_account;
 use crate::load;
 use crate::network::{ATTACKER, Network, lacks};
@@ -85,7 +86,7 @@ impl Booted {
 
     /// The way in, for whoever lasts no longer than the host.
     pub(crate) fn inside(&self) -> Inside {
-        Inside { leader: self.leader }
+        Inside::booted(self.leader)
     }
 
     /// What a program on the host prints; it must succeed.
@@ -193,23 +194,6 @@ impl Drop for Booted {
             drop(waiter.join());
         }
         drop(fs::remove_dir_all(&self.folder));
-    }
-}
-
-/// The way into a host.
-pub(crate) struct Inside {
-    leader: u32,
-}
-
-impl Inside {
-    /// A program on the host.
-    pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .args(["--target", &self.leader.to_string()])
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"])
-            .args(["--root", "--wdns=/", program]);
-        command
     }
 }
 

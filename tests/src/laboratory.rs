@@ -4,6 +4,7 @@
 //! with the value.
 
 use crate::follow;
+use crate::inside::{Inside, only_child};
 use crate::network::{ACCOUNT, ATTACKER, HOST, Network, Session, lacks, run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,17 @@ impl Laboratory {
     /// The network namespace of the host.
     pub fn host(&self) -> &str {
         &self.network.host
+    }
+
+    /// The network, in which things happen to the host.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The way in.
+    pub fn inside(&self) -> Inside {
+        let host = self.running.as_ref().expect("it runs");
+        Inside::laboratory(only_child(host.id()))
     }
 
     /// One login over SSH from the attacker's address, with one password.

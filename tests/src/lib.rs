@@ -2,10 +2,12 @@
 
 pub mod attack_log;
 pub mod booted;
+pub mod inside;
 pub mod laboratory;
 pub mod line;
 pub mod load;
 pub mod network;
+pub mod storm;
 pub mod story;
 pub mod surroundings;
 

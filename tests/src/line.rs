@@ -1,7 +1,9 @@
 //! A collector and an enrolled agent, both real, on loopback and in a folder of their own.
 
-use crate::booted::{Booted, Inside};
+use crate::booted::Booted;
 use crate::follow;
+use crate::inside::{Inside, only_child};
+use crate::laboratory::Laboratory;
 use crate::network::NEIGHBOUR;
 use crate::surroundings::Surroundings;
 use nix::sys::signal::{self, Signal};
@@ -46,8 +48,8 @@ enum Place {
     Here,
     /// In a network namespace, as the collector does.
     Namespace(String),
-    /// On a booted host, which outlives the line; the collector is beside it.
-    Booted(Inside),
+    /// On a host with processes of its own, which outlives the line; the program is the agent there.
+    Inside(Inside, PathBuf),
 }
 
 impl Line {
@@ -101,8 +103,28 @@ impl Line {
         let rules = Path::new("/usr/share/picket/rules");
         let config = (auth, rules, settings);
         let far = (Some(host.network().attacker.as_str()), NEIGHBOUR[0]);
-        let place = Place::Booted(host.inside());
+        let place = Place::Inside(host.inside(), "picket".into());
         Self::at(place, far, folder, config, Surroundings::default())
+    }
+
+    /// The same with agent and collector in a laboratory, whose processes are all that the agent sees; it watches their log.
+    pub fn in_laboratory(lab: &Laboratory, settings: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("picket-line-").tempdir();
+        let auth = format!(
+            "files = [\"{}\"]\njournal = \"no\"\nstart = \"beginning\"\n",
+            lab.log(false).display()
+        );
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/rules");
+        let place = Place::Inside(lab.inside(), crate::binary("picket"));
+        let far = (Some(lab.host()), "127.0.0.1");
+        let finds = Surroundings::default();
+        Self::at(
+            place,
+            far,
+            folder.expect("a folder"),
+            (&auth, &rules, settings),
+            finds,
+        )
     }
 
     fn at(
@@ -232,8 +254,8 @@ impl Line {
             std::io::copy(&mut output, &mut copy).expect("room");
         }));
         self.pid = i32::try_from(child.id()).expect("a pid");
-        if let Place::Booted(_) = self.place {
-            self.pid = only_child(self.pid);
+        if let Place::Inside(..) = self.place {
+            self.pid = i32::try_from(only_child(child.id())).expect("a pid");
         }
         self.agent = Some(child);
     }
@@ -466,7 +488,7 @@ impl Line {
     /// A program where the binary `name` runs.
     fn program(&self, name: &str, program: &OsStr) -> Command {
         let namespace = match &self.place {
-            Place::Booted(host) if name == "picket" => return host.command(name),
+            Place::Inside(host, picket) if name == "picket" => return host.command(picket),
             Place::Namespace(namespace) if name == "picket" => Some(namespace),
             Place::Here if name == "picket" => None,
             _ => self.far.as_ref(),
@@ -505,9 +527,4 @@ fn end(child: &mut Child, pid: i32, kill: bool, name: &str) {
     signal::kill(Pid::from_raw(pid), wanted).expect("it runs");
     let status = child.wait().expect("it ends");
     assert!(kill || status.success(), "{name} ended with {status}");
-}
-
-fn only_child(pid: i32) -> i32 {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    children.expect("it runs").trim().parse().expect("one child")
 }
