@@ -34,6 +34,7 @@ impl Laboratory {
             "rsyslogd",
             "ssh",
             "sshpass",
+            "curl",
             "ssh-keygen",
             "openssl",
             "tail",
@@ -176,7 +177,7 @@ impl Laboratory {
                  mkdir dev && mount -t tmpfs tmpfs dev\n\
                  cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/ptmx dev/\n\
                  mkdir dev/pts dev/shm && mount --bind /dev/pts dev/pts && mount --bind dev /dev\n\
-                 mount -t tmpfs tmpfs /run && mkdir /run/sshd\n\
+                 mount -t tmpfs tmpfs /var/tmp && mount -t tmpfs tmpfs /run && mkdir /run/sshd\n\
                  for file in passwd group shadow; do mount --bind $file /etc/$file; done\n\
                  rsyslogd -f rsyslog.conf -i /run/rsyslogd.pid\n\
                  exec /usr/sbin/sshd -D -f sshd.conf\n",

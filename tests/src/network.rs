@@ -136,7 +136,8 @@ impl Network {
         }
     }
 
-    fn ssh(&self, source: &str, host: &str, user: &str, password: &str) -> Command {
+    /// A client at `source`, which runs on the host what it is given as an argument.
+    pub fn ssh(&self, source: &str, host: &str, user: &str, password: &str) -> Command {
         let options = [
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",

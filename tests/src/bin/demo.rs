@@ -1,4 +1,4 @@
-//! `make demo`: the story in a laboratory, and how long it took.
+//! `make demo`: the stories in a laboratory, and how long each part took.
 
 use picket_tests::laboratory::Laboratory;
 use picket_tests::story;
@@ -8,26 +8,44 @@ fn main() {
         println!("the laboratory cannot run here: {reason}");
         std::process::exit(1);
     }
-    println!("A real sshd and a real rsyslogd in network namespaces of their own; Picket in enforce mode.\n");
-    let timelines = story::tell(|step| println!("  {step}"));
-    for timeline in timelines {
-        println!("\n{}", timeline.address);
-        for (what, time) in [
-            ("first failed login", timeline.first_failure),
-            ("the failed login that was one too many", timeline.last_failure),
-            ("finding", timeline.detected),
-            ("block in force", timeline.blocked),
-            ("collector's receipt", timeline.received),
-        ] {
-            println!("  {time:.6}  {what}");
-        }
-        println!(
-            "  time to detect  {:8.3} ms, from sshd's own timestamp",
-            timeline.time_to_detect()
-        );
-        println!(
-            "  time to respond {:8.3} ms, from the finding to the block in force",
-            timeline.time_to_respond()
+    println!("A real sshd and a real rsyslogd in namespaces of their own; Picket in enforce mode.");
+    println!("\nSomebody guesses passwords:\n");
+    for told in story::tell_of_guessing(|step| println!("  {step}")) {
+        println!("\n{}", told.address);
+        times(&[
+            ("first failed login", told.first_failure),
+            ("the failed login that was one too many", told.last_failure),
+            ("finding", told.detected),
+            ("block in force", told.blocked),
+            ("collector's receipt", told.received),
+        ]);
+        took("detect", told.time_to_detect(), "from sshd's own timestamp");
+        took(
+            "respond",
+            told.time_to_respond(),
+            "from the finding to the block in force",
         );
     }
+    println!("\nSomebody guesses right, and lets a miner in:\n");
+    let told = story::tell_of_a_miner(|step| println!("  {step}"));
+    println!("\n{}, {} processes killed", told.address, told.hit);
+    times(&[
+        ("the miner starts", told.started),
+        ("finding", told.detected),
+        ("all of it is dead", told.killed),
+        ("collector's receipt", told.received),
+    ]);
+    took("detect", told.time_to_detect(), "from the start of the program");
+    took("respond", told.time_to_respond(), "from the finding to its death");
+    println!("\n{}", told.explained);
+}
+
+fn times(steps: &[(&str, jiff::Timestamp)]) {
+    for (what, time) in steps {
+        println!("  {time:.6}  {what}");
+    }
+}
+
+fn took(what: &str, milliseconds: f64, from: &str) {
+    println!("  time to {what:<7} {milliseconds:8.3} ms, {from}");
 }

@@ -1,5 +1,6 @@
-//! The story that Picket is for: somebody guesses passwords, is cut off, and is let in again when told so.
+//! Somebody guesses passwords, is cut off, and is let in again when told so.
 
+use super::{millis, time};
 use crate::laboratory::Laboratory;
 use crate::line::Line;
 use crate::network::{ACCOUNT, ATTACKER, HOST, NEIGHBOUR};
@@ -32,10 +33,6 @@ impl Timeline {
     pub fn time_to_respond(&self) -> f64 {
         millis(self.detected, self.blocked)
     }
-}
-
-fn millis(from: jiff::Timestamp, to: jiff::Timestamp) -> f64 {
-    to.duration_since(from).as_secs_f64() * 1000.0
 }
 
 /// Tells the story once over IPv4 and once over IPv6, on a real sshd, with its log by a real rsyslogd. `say` hears of each step.
@@ -114,8 +111,4 @@ fn first_failure(line: &Line, attacker: &str) -> jiff::Timestamp {
         (value["record"] == "event").then(|| time(&value["body"]["time"]))
     });
     times.min().expect("an event")
-}
-
-fn time(value: &Value) -> jiff::Timestamp {
-    value.as_str().expect("a time").parse().expect("a time")
 }
