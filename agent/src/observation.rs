@@ -1,14 +1,15 @@
 //! What a sensor saw, before anybody looked into it.
 
-use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus};
+use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus, FileEvent};
 use picket_common::process::ProcessId;
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// What a sensor saw at once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Observation {
     /// Where it was, and where to go on after it.
     pub origin: Origin,
@@ -21,7 +22,7 @@ pub struct Observation {
 }
 
 /// What was seen.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Body {
     /// A line of an authentication log, without its end; bytes, as nobody promises that they are text.
     Line(Vec<u8>),
@@ -29,6 +30,18 @@ pub enum Body {
     JournalEntry(Vec<u8>),
     /// What processes did, in the order in which it happened.
     Processes(Vec<Sighting>),
+    /// A file that landed.
+    File(Box<FileSeen>),
+}
+
+/// A file that landed, and who did it.
+#[derive(Debug)]
+pub struct FileSeen {
+    /// What is known of it so far; the writer perhaps as a pid alone.
+    pub event: FileEvent,
+    /// The file itself, opened for reading: what is looked into is this and never its path again. `None` where it could not be
+    /// opened, or is nothing to look into.
+    pub file: Option<OwnedFd>,
 }
 
 /// One thing that a process did.

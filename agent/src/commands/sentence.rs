@@ -2,7 +2,7 @@
 
 use picket_common::action::Decision;
 use picket_common::event::{
-    AuthAction, AuthEvent, Direction, Event, ExecEvent, ExitStatus, Outcome, Payload, Program,
+    AuthAction, AuthEvent, Direction, Event, ExecEvent, ExitStatus, FileAction, Outcome, Payload, Program,
 };
 use picket_common::record;
 use std::fmt::Write as _;
@@ -38,6 +38,19 @@ pub(super) fn of_event(event: &Event) -> String {
                 "{who} has become root, and was user {} before",
                 privilege.former_uid
             )
+        }
+        Payload::File(file) => {
+            let what = match file.action {
+                FileAction::Written => "was written",
+                FileAction::Moved => "was moved into place",
+                FileAction::Attributes => "had its mode or owner changed",
+                FileAction::Found => "was found",
+            };
+            let by = file
+                .writer
+                .as_ref()
+                .map(|writer| format!(" by {}", program(writer)));
+            format!("{:?} {what}{}", file.path, by.unwrap_or_default())
         }
         Payload::Signal(signal) => {
             let (who, whom) = (program(&signal.program), program(&signal.target));

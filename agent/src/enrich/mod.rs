@@ -31,7 +31,7 @@ impl Enricher {
         let read = match seen.body {
             Body::Line(line) => self.line(&line, observed),
             Body::JournalEntry(entry) => journal(&entry),
-            Body::Processes(_) => None,
+            Body::Processes(_) | Body::File(_) => None,
         };
         events.extend(read.map(|(time, auth)| {
             // A line without a time of its own happened when it was seen.

@@ -31,6 +31,10 @@ impl Recent {
             Payload::Exit(exit) => shorten_program(&mut exit.program),
             Payload::Connect(connect) => shorten_program(&mut connect.program),
             Payload::Privilege(privilege) => shorten_program(&mut privilege.program),
+            Payload::File(file) => {
+                cut(&mut file.path);
+                file.writer.iter_mut().for_each(|writer| shorten_program(writer));
+            }
             Payload::Signal(signal) => {
                 shorten_program(&mut signal.program);
                 shorten_program(&mut signal.target);

@@ -4,6 +4,7 @@ mod auth;
 mod connect;
 mod exec;
 mod exit;
+mod file;
 mod origin;
 mod privilege;
 mod program;
@@ -13,6 +14,7 @@ pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
 pub use connect::{ConnectEvent, Direction};
 pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};
+pub use file::{FileAction, FileContent, FileEvent, FileIdentity, YaraMatch};
 pub use origin::{Container, Login};
 pub use privilege::PrivilegeEvent;
 pub use program::Program;
@@ -52,6 +54,8 @@ pub enum Payload {
     Privilege(Box<PrivilegeEvent>),
     /// A process sent a signal to another.
     Signal(Box<SignalEvent>),
+    /// A file landed.
+    File(Box<FileEvent>),
 }
 
 impl Event {
@@ -72,6 +76,7 @@ impl Event {
             Payload::Connect(connect) => Some(connect.program.process),
             Payload::Privilege(privilege) => Some(privilege.program.process),
             Payload::Signal(signal) => Some(signal.program.process),
+            Payload::File(file) => file.writer.as_ref().map(|writer| writer.process),
         }
     }
 
@@ -84,6 +89,7 @@ impl Event {
             Payload::Connect(connect) => &connect.program,
             Payload::Privilege(privilege) => &privilege.program,
             Payload::Signal(signal) => &signal.program,
+            Payload::File(file) => file.writer.as_deref()?,
         };
         program.login.as_deref()
     }
