@@ -4,7 +4,7 @@ use super::Failure;
 use crate::app::control::{self, Reply, Request};
 use crate::config::{self, Settings};
 use clap::{Args, Subcommand};
-use picket_common::action::{Decision, Network};
+use picket_common::action::{ActionKind, Decision, Network, Target};
 use picket_common::ndjson;
 use picket_common::record::Outcome;
 use picket_common::terminal::Plain;
@@ -76,7 +76,8 @@ impl Blocks {
                 agent,
             } => {
                 let ttl = minutes.map(|minutes| u64::from(minutes) * 60);
-                act(&agent, &Request::Block { network, ttl, reason })
+                let target = Target::BlockIp(network);
+                act(&agent, &Request::Act { target, ttl, reason })
             }
             Self::Remove { network, agent } => undo(&agent, network.to_string()),
         }
@@ -94,9 +95,13 @@ fn undo(agent: &Agent, name: String) -> Result<(), Failure> {
 }
 
 fn list(agent: &Agent) -> Result<(), Failure> {
-    let Reply::Blocks(blocks) = agent.ask(&Request::Blocks)? else {
+    let Reply::Held(held) = agent.ask(&Request::Held)? else {
         return Err(Failure::Answer);
     };
+    let blocks: Vec<_> = held
+        .into_iter()
+        .filter(|held| held.action.target.kind() == ActionKind::BlockIp)
+        .collect();
     let blocked = match agent.json || blocks.is_empty() || acts(agent)? {
         true => "blocked",
         false => "would be blocked",
