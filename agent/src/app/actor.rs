@@ -2,13 +2,13 @@
 
 use super::historian::Note;
 use super::keeper::Kept;
-use crate::config::{Mode, Settings};
+use crate::config::{Mode, Respond, Settings};
 use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    BlockIp, Blocker, Blocks, Guard, Held, HostFacts, HostWatch, Ledger, LedgerError, Login, Response,
-    Session, Simulated, UndoError,
+    BlockIp, Blocker, Blocks, Guard, Held, HostFacts, HostWatch, Kill, Kills, Ledger, LedgerError, Login,
+    Responder, Response, Session, Signals, Simulated, UndoError,
 };
 use crate::send::{Identity, Reached};
 use picket_common::action::{Decision, Network, Target};
@@ -100,23 +100,12 @@ impl Actor {
         for problem in problems {
             tracing::warn!("{problem}");
         }
-        let blocker: Box<dyn Blocker> = match settings.respond.mode {
-            Mode::Monitor => Box::new(Simulated),
-            Mode::Enforce => {
-                let (block_ip, error) = BlockIp::open(&settings.respond);
-                if let Some(error) = error {
-                    tracing::error!("nothing can be blocked: {error}");
-                }
-                Box::new(block_ip)
-            }
-        };
         let collector = Identity::read(&settings.identity())
             .ok()
             .and_then(|identity| identity.collector_address());
         let mut guard = Guard::new(HostFacts::default(), &settings.respond.protect);
         guard.meet(&Session::gather());
-        let blocks = Blocks::new(&settings.respond, blocker);
-        let response = Response::new(guard, ledger, vec![Box::new(blocks)], |_| now());
+        let response = Response::new(guard, ledger, responders(&settings.respond), |_| now());
         tracing::info!("{}", response.describe());
         let mut actor = Self {
             response,
@@ -222,7 +211,7 @@ impl Actor {
                 match outcomes {
                     Ok(outcomes) => self.tell(Ok(outcomes)),
                     Err(UndoError::Ledger(error)) => self.tell(Err(error)),
-                    Err(UndoError::Unknown(_)) => {}
+                    Err(UndoError::Unknown(_) | UndoError::Final(_)) => {}
                 }
             }
         }
@@ -276,9 +265,29 @@ impl Actor {
     }
 }
 
+/// All kinds of act that there are, in earnest or for show.
+fn responders(settings: &Respond) -> Vec<Box<dyn Responder>> {
+    let (blocker, signals): (Box<dyn Blocker>, Box<dyn Signals>) = match settings.mode {
+        Mode::Monitor => (Box::new(Simulated), Box::new(Simulated)),
+        Mode::Enforce => {
+            let (block_ip, error) = BlockIp::open(settings);
+            if let Some(error) = error {
+                tracing::error!("nothing can be blocked: {error}");
+            }
+            (Box::new(block_ip), Box::new(Kill))
+        }
+    };
+    vec![
+        Box::new(Blocks::new(settings, blocker)),
+        Box::new(Kills::new(settings, signals)),
+    ]
+}
+
 fn show(outcome: &Outcome) {
-    let (kind, target) = (outcome.action.target.kind().as_str(), &outcome.action.target);
+    let kind = outcome.action.target.kind();
+    let target = &outcome.action.target;
     let what = match &outcome.decision {
+        Decision::Applied if !kind.lasts() => "done".to_owned(),
         Decision::Applied => format!("done; picket undo {}", outcome.action.id),
         Decision::Simulated => "would be done in enforce mode".to_owned(),
         Decision::Refused { because } => format!("refused: {because}"),
@@ -286,7 +295,7 @@ fn show(outcome: &Outcome) {
         Decision::Undone => "undone".to_owned(),
         Decision::Expired => "its time is over".to_owned(),
     };
-    let line = format!("{kind} {target} {what}");
+    let line = format!("{} {target} {what}", kind.as_str());
     // Nobody has to look; the outcome is on its way to the spool.
     drop(writeln!(
         io::stdout(),

@@ -1,6 +1,6 @@
 //! `picket blocks` and `picket undo`.
 
-use super::Failure;
+use super::{Failure, sentence};
 use crate::app::control::{self, Reply, Request};
 use crate::config::{self, Settings};
 use clap::{Args, Subcommand};
@@ -131,7 +131,8 @@ fn acts(agent: &Agent) -> Result<bool, Failure> {
     }
 }
 
-fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
+/// Lets the agent do something, and says what came of it.
+pub(super) fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
     let Reply::Done(outcomes) = agent.ask(request)? else {
         return Err(Failure::Answer);
     };
@@ -155,14 +156,15 @@ fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
 
 fn sentence(outcome: &Outcome) -> Option<String> {
     let (id, target) = (outcome.action.id, &outcome.action.target);
-    match &outcome.decision {
-        Decision::Applied => Some(format!("{target} is blocked; picket undo {id}")),
-        Decision::Simulated => Some(format!(
+    match (&outcome.decision, target.kind()) {
+        (Decision::Applied | Decision::Simulated, ActionKind::Kill) => Some(sentence::of_outcome(outcome)),
+        (Decision::Applied, ActionKind::BlockIp) => Some(format!("{target} is blocked; picket undo {id}")),
+        (Decision::Simulated, ActionKind::BlockIp) => Some(format!(
             "{target} would be blocked; the agent only watches (respond.mode)"
         )),
-        Decision::Undone => Some(format!("{target} is let in again")),
-        Decision::Expired => Some(format!("{target} is let in again: its time is over")),
-        Decision::Refused { .. } | Decision::Failed { .. } => None,
+        (Decision::Undone, _) => Some(format!("{target} is let in again")),
+        (Decision::Expired, _) => Some(format!("{target} is let in again: its time is over")),
+        (Decision::Refused { .. } | Decision::Failed { .. }, _) => None,
     }
 }
 

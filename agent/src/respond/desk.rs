@@ -4,7 +4,7 @@ use super::guard::Guard;
 use super::ledger::{Ledger, LedgerError};
 use picket_common::action::{Action, Decision};
 use picket_common::ids::RecordId;
-use picket_common::record::Outcome;
+use picket_common::record::{Hits, Outcome};
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,19 @@ impl Desk {
         decision: Decision,
         now: Timestamp,
     ) -> Result<Outcome, LedgerError> {
-        let outcome = outcome(action, decision, now);
+        self.note_hits(action, decision, None, now)
+    }
+
+    /// The same with the processes that it hit.
+    pub fn note_hits(
+        &mut self,
+        action: Action,
+        decision: Decision,
+        hits: Option<Box<Hits>>,
+        now: Timestamp,
+    ) -> Result<Outcome, LedgerError> {
+        let mut outcome = outcome(action, decision, now);
+        outcome.hits = hits;
         self.ledger.record(&outcome)?;
         Ok(outcome)
     }
@@ -54,5 +66,6 @@ pub(super) fn outcome(action: Action, decision: Decision, now: Timestamp) -> Out
         time: now,
         action,
         decision,
+        hits: None,
     }
 }

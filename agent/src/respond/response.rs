@@ -16,8 +16,13 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum UndoError {
     /// No such thing.
-    #[error("no action '{0}' is in force; `picket blocks list` shows those that are")]
+    #[error(
+        "no action '{0}' is in force; `picket blocks list` shows those that are, and a kill cannot be undone"
+    )]
     Unknown(String),
+    /// It is over.
+    #[error("'{0}' was a kill, and a kill cannot be undone")]
+    Final(String),
     /// The ledger cannot be written, so nothing may be done.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
