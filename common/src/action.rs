@@ -1,6 +1,7 @@
 //! What can be done to a host, and what came of it.
 
 use crate::ids::RecordId;
+use crate::process::ProcessId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,7 +17,7 @@ pub struct Action {
     pub time: Timestamp,
     /// The act and whom it hits.
     pub target: Target,
-    /// How long it holds; `None` is until undone.
+    /// How long it holds; `None` is until undone, and of no meaning for what does not last ([`ActionKind::lasts`]).
     pub ttl: Option<Duration>,
     /// Why, in a sentence for the operator.
     pub reason: String,
@@ -30,6 +31,13 @@ pub struct Action {
 pub enum Target {
     /// Drop everything that comes from a network.
     BlockIp(Network),
+    /// End a process, and what belongs to it.
+    Kill {
+        /// The process.
+        process: ProcessId,
+        /// What belongs to it.
+        scope: Scope,
+    },
 }
 
 impl Target {
@@ -37,6 +45,7 @@ impl Target {
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::BlockIp(_) => ActionKind::BlockIp,
+            Self::Kill { .. } => ActionKind::Kill,
         }
     }
 }
@@ -45,6 +54,14 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BlockIp(network) => network.fmt(f),
+            Self::Kill { process, scope } => {
+                let pid = process.pid;
+                match scope {
+                    Scope::Process => write!(f, "process {pid}"),
+                    Scope::Tree => write!(f, "process {pid} and all that it started"),
+                    Scope::Session => write!(f, "process {pid} and all of its login session"),
+                }
+            }
         }
     }
 }
@@ -55,6 +72,8 @@ impl fmt::Display for Target {
 pub enum ActionKind {
     /// See [`Target::BlockIp`].
     BlockIp,
+    /// See [`Target::Kill`].
+    Kill,
 }
 
 impl ActionKind {
@@ -62,8 +81,30 @@ impl ActionKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BlockIp => "block_ip",
+            Self::Kill => "kill",
         }
     }
+
+    /// Whether it holds from when it is done until it ends or is taken back. What does not is over once it is done, and
+    /// nobody can take it back.
+    pub const fn lasts(self) -> bool {
+        match self {
+            Self::BlockIp => true,
+            Self::Kill => false,
+        }
+    }
+}
+
+/// How far a kill reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The process alone.
+    Process,
+    /// The process and all that it started.
+    Tree,
+    /// All processes of the login session that it belongs to, as the kernel's audit counts them.
+    Session,
 }
 
 /// What became of an action.
@@ -206,6 +247,18 @@ impl<'de> Deserialize<'de> for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kill_is_written_with_its_process_and_its_scope() {
+        let process = ProcessId { pid: 17, start: 4 };
+        let target = Target::Kill {
+            process,
+            scope: Scope::Tree,
+        };
+        let text = r#"{"action":"kill","target":{"process":{"pid":17,"start":4},"scope":"tree"}}"#;
+        assert_eq!(serde_json::to_string(&target).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Target>(text).unwrap(), target);
+    }
 
     #[test]
     fn networks_clear_host_bits_and_know_their_members() {

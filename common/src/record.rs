@@ -4,6 +4,7 @@ use crate::action::{Action, Decision};
 use crate::event::Event;
 use crate::finding::Finding;
 use crate::ids::RecordId;
+use crate::process::ProcessId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,40 @@ pub struct Outcome {
     /// What became of it.
     #[serde(flatten)]
     pub decision: Decision,
+    /// The processes that it hit, where it is an act on processes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hits: Option<Box<Hits>>,
+}
+
+/// The processes that an act hit, or would have hit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Hits {
+    /// Those that it hit, the one that it was aimed at first.
+    pub hit: Vec<Hit>,
+    /// Those that belong to them and were left alone.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub spared: Vec<Hit>,
+    /// How many more were hit than are listed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub more: u64,
+}
+
+/// One process that was hit or spared.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hit {
+    /// Which.
+    pub process: ProcessId,
+    /// The program that it ran, where that could be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub executable: Option<String>,
+    /// Why it was spared, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub because: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Items that were lost, and why.

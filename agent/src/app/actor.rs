@@ -2,16 +2,16 @@
 
 use super::historian::Note;
 use super::keeper::Kept;
-use crate::config::{Mode, Settings};
+use crate::config::{Mode, Respond, Settings};
 use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    Block, BlockIp, Guard, HostFacts, HostWatch, Ledger, LedgerError, Login, Responder, Response, Session,
-    Simulated, UndoError,
+    BlockIp, Blocker, Blocks, Guard, Held, HostFacts, HostWatch, Kill, Kills, Ledger, LedgerError, Login,
+    Responder, Response, Session, Signals, Simulated, UndoError,
 };
 use crate::send::{Identity, Reached};
-use picket_common::action::{Decision, Network};
+use picket_common::action::{Decision, Network, Target};
 use picket_common::finding::Finding;
 use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
@@ -36,10 +36,10 @@ pub(super) enum Ask {
     /// A rule fired.
     Found(Box<Finding>),
     /// What is in force?
-    Blocks(mpsc::Sender<Vec<Block>>),
-    /// Block this.
-    Block {
-        network: Network,
+    Held(mpsc::Sender<Vec<Held>>),
+    /// Do this.
+    Act {
+        target: Target,
         ttl: Option<Duration>,
         reason: String,
         reply: mpsc::Sender<Result<Vec<Outcome>, String>>,
@@ -53,14 +53,14 @@ pub(super) enum Ask {
 
 /// How the agent acts, in a sentence. It can change: what was missing may have come.
 #[derive(Clone, Default)]
-pub(super) struct Acting(Arc<Mutex<&'static str>>);
+pub(super) struct Acting(Arc<Mutex<String>>);
 
 impl Acting {
-    pub(super) fn get(&self) -> &'static str {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, how: &'static str) {
+    fn set(&self, how: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
     }
 }
@@ -100,24 +100,15 @@ impl Actor {
         for problem in problems {
             tracing::warn!("{problem}");
         }
-        let responder: Box<dyn Responder> = match settings.respond.mode {
-            Mode::Monitor => Box::new(Simulated),
-            Mode::Enforce => {
-                let (block_ip, error) = BlockIp::open(&settings.respond);
-                if let Some(error) = error {
-                    tracing::error!("nothing can be blocked: {error}");
-                }
-                Box::new(block_ip)
-            }
-        };
-        tracing::info!("{}", responder.describe());
         let collector = Identity::read(&settings.identity())
             .ok()
             .and_then(|identity| identity.collector_address());
         let mut guard = Guard::new(HostFacts::default(), &settings.respond.protect);
         guard.meet(&Session::gather());
+        let response = Response::new(guard, ledger, responders(&settings.respond), |_| now());
+        tracing::info!("{}", response.describe());
         let mut actor = Self {
-            response: Response::new(&settings.respond, guard, ledger, responder, |_| now()),
+            response,
             protect: settings.respond.protect.clone(),
             collector,
             reached,
@@ -169,9 +160,9 @@ impl Actor {
         }
     }
 
-    /// How long to wait for somebody to ask: nothing has to be done while nothing is blocked.
+    /// How long to wait for somebody to ask: nothing has to be done while nothing is in force.
     fn patience(&self, now: Timestamp) -> Option<Duration> {
-        self.response.blocks().next()?;
+        self.response.held().next()?;
         let look = LOOK.saturating_sub(self.looked.elapsed());
         let first = self.response.next_deadline();
         Some(first.map_or(look, |first| first.since(now).min(look)))
@@ -199,18 +190,18 @@ impl Actor {
                 let outcomes = self.response.consider(&finding, now());
                 self.tell(outcomes);
             }
-            Ask::Blocks(reply) => {
+            Ask::Held(reply) => {
                 // Whoever asked may have gone.
-                drop(reply.send(self.response.blocks().cloned().collect()));
+                drop(reply.send(self.response.held().cloned().collect()));
             }
-            Ask::Block {
-                network,
+            Ask::Act {
+                target,
                 ttl,
                 reason,
                 reply,
             } => {
                 self.look_at_host();
-                let outcomes = self.response.block(network, ttl, &reason, now());
+                let outcomes = self.response.order(target, ttl, &reason, now());
                 drop(reply.send(outcomes.as_ref().cloned().map_err(ToString::to_string)));
                 self.tell(outcomes);
             }
@@ -220,7 +211,7 @@ impl Actor {
                 match outcomes {
                     Ok(outcomes) => self.tell(Ok(outcomes)),
                     Err(UndoError::Ledger(error)) => self.tell(Err(error)),
-                    Err(UndoError::Unknown(_)) => {}
+                    Err(UndoError::Unknown(_) | UndoError::Final(_)) => {}
                 }
             }
         }
@@ -274,9 +265,29 @@ impl Actor {
     }
 }
 
+/// All kinds of act that there are, in earnest or for show.
+fn responders(settings: &Respond) -> Vec<Box<dyn Responder>> {
+    let (blocker, signals): (Box<dyn Blocker>, Box<dyn Signals>) = match settings.mode {
+        Mode::Monitor => (Box::new(Simulated), Box::new(Simulated)),
+        Mode::Enforce => {
+            let (block_ip, error) = BlockIp::open(settings);
+            if let Some(error) = error {
+                tracing::error!("nothing can be blocked: {error}");
+            }
+            (Box::new(block_ip), Box::new(Kill))
+        }
+    };
+    vec![
+        Box::new(Blocks::new(settings, blocker)),
+        Box::new(Kills::new(settings, signals)),
+    ]
+}
+
 fn show(outcome: &Outcome) {
-    let (kind, target) = (outcome.action.target.kind().as_str(), &outcome.action.target);
+    let kind = outcome.action.target.kind();
+    let target = &outcome.action.target;
     let what = match &outcome.decision {
+        Decision::Applied if !kind.lasts() => "done".to_owned(),
         Decision::Applied => format!("done; picket undo {}", outcome.action.id),
         Decision::Simulated => "would be done in enforce mode".to_owned(),
         Decision::Refused { because } => format!("refused: {because}"),
@@ -284,7 +295,7 @@ fn show(outcome: &Outcome) {
         Decision::Undone => "undone".to_owned(),
         Decision::Expired => "its time is over".to_owned(),
     };
-    let line = format!("{kind} {target} {what}");
+    let line = format!("{} {target} {what}", kind.as_str());
     // Nobody has to look; the outcome is on its way to the spool.
     drop(writeln!(
         io::stdout(),

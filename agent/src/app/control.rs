@@ -9,13 +9,13 @@ use super::spawn;
 use crate::config::{Mode, Settings};
 use crate::history::Story;
 use crate::queue::Sender;
-use crate::respond::Block;
+use crate::respond::Held;
 use crate::send::Up;
 use crate::spool::{Pending, Spool};
 use crate::sys::Stop;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Gid, Group, chown, geteuid};
-use picket_common::action::Network;
+use picket_common::action::Target;
 use picket_common::ids::RecordId;
 use picket_common::record::{Lane, Outcome};
 use picket_common::time::Timestamp;
@@ -47,7 +47,7 @@ pub enum Request {
     /// How is it?
     Status,
     /// What is in force?
-    Blocks,
+    Held,
     /// What was found last? So many at most.
     Findings {
         /// How many.
@@ -58,10 +58,11 @@ pub enum Request {
         /// Its id.
         id: RecordId,
     },
-    /// Block a network; `ttl` in seconds, `None` until undone.
-    Block {
-        /// Which.
-        network: Network,
+    /// Do something to the host; `ttl` in seconds, `None` until undone.
+    Act {
+        /// What, and whom it hits.
+        #[serde(flatten)]
+        target: Target,
         /// For how long.
         ttl: Option<u64>,
         /// Why.
@@ -80,8 +81,8 @@ pub enum Request {
 pub enum Reply {
     /// To [`Request::Status`].
     Status(Box<Report>),
-    /// To [`Request::Blocks`].
-    Blocks(Vec<Block>),
+    /// To [`Request::Held`].
+    Held(Vec<Held>),
     /// To [`Request::Findings`], the newest last.
     Findings {
         /// Each with what came of it, without its events.
@@ -190,7 +191,7 @@ impl Status {
                 Mode::Monitor => "monitor".to_owned(),
                 Mode::Enforce => "enforce".to_owned(),
             },
-            acting: self.acting.get().to_owned(),
+            acting: self.acting.get(),
             watching: self.watching.clone(),
             findings: spool.pending(Lane::Findings),
             events: spool.pending(Lane::Events),
@@ -290,18 +291,18 @@ impl Control {
         let (reply, answered) = mpsc::channel();
         let ask = match request {
             Request::Status => return Reply::Status(Box::new(self.status.report())),
-            Request::Blocks => {
+            Request::Held => {
                 let (reply, answered) = mpsc::channel();
-                return match (self.ask.wait(Ask::Blocks(reply)), answered.recv_timeout(PATIENCE)) {
-                    (Ok(()), Ok(blocks)) => Reply::Blocks(blocks),
+                return match (self.ask.wait(Ask::Held(reply)), answered.recv_timeout(PATIENCE)) {
+                    (Ok(()), Ok(held)) => Reply::Held(held),
                     _ => busy(),
                 };
             }
             Request::Findings { last } => return self.recall(Recall::Last(last)),
             Request::Story { id } => return self.recall(Recall::Story(id)),
             _ if !may_act => return Reply::Error("only root may act".to_owned()),
-            Request::Block { network, ttl, reason } => Ask::Block {
-                network,
+            Request::Act { target, ttl, reason } => Ask::Act {
+                target,
                 ttl: ttl.map(Duration::from_secs),
                 reason,
                 reply,

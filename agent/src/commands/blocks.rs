@@ -1,10 +1,10 @@
 //! `picket blocks` and `picket undo`.
 
-use super::Failure;
+use super::{Failure, sentence};
 use crate::app::control::{self, Reply, Request};
 use crate::config::{self, Settings};
 use clap::{Args, Subcommand};
-use picket_common::action::{Decision, Network};
+use picket_common::action::{ActionKind, Decision, Network, Target};
 use picket_common::ndjson;
 use picket_common::record::Outcome;
 use picket_common::terminal::Plain;
@@ -76,7 +76,8 @@ impl Blocks {
                 agent,
             } => {
                 let ttl = minutes.map(|minutes| u64::from(minutes) * 60);
-                act(&agent, &Request::Block { network, ttl, reason })
+                let target = Target::BlockIp(network);
+                act(&agent, &Request::Act { target, ttl, reason })
             }
             Self::Remove { network, agent } => undo(&agent, network.to_string()),
         }
@@ -94,9 +95,13 @@ fn undo(agent: &Agent, name: String) -> Result<(), Failure> {
 }
 
 fn list(agent: &Agent) -> Result<(), Failure> {
-    let Reply::Blocks(blocks) = agent.ask(&Request::Blocks)? else {
+    let Reply::Held(held) = agent.ask(&Request::Held)? else {
         return Err(Failure::Answer);
     };
+    let blocks: Vec<_> = held
+        .into_iter()
+        .filter(|held| held.action.target.kind() == ActionKind::BlockIp)
+        .collect();
     let blocked = match agent.json || blocks.is_empty() || acts(agent)? {
         true => "blocked",
         false => "would be blocked",
@@ -126,7 +131,8 @@ fn acts(agent: &Agent) -> Result<bool, Failure> {
     }
 }
 
-fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
+/// Lets the agent do something, and says what came of it.
+pub(super) fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
     let Reply::Done(outcomes) = agent.ask(request)? else {
         return Err(Failure::Answer);
     };
@@ -150,14 +156,15 @@ fn act(agent: &Agent, request: &Request) -> Result<(), Failure> {
 
 fn sentence(outcome: &Outcome) -> Option<String> {
     let (id, target) = (outcome.action.id, &outcome.action.target);
-    match &outcome.decision {
-        Decision::Applied => Some(format!("{target} is blocked; picket undo {id}")),
-        Decision::Simulated => Some(format!(
+    match (&outcome.decision, target.kind()) {
+        (Decision::Applied | Decision::Simulated, ActionKind::Kill) => Some(sentence::of_outcome(outcome)),
+        (Decision::Applied, ActionKind::BlockIp) => Some(format!("{target} is blocked; picket undo {id}")),
+        (Decision::Simulated, ActionKind::BlockIp) => Some(format!(
             "{target} would be blocked; the agent only watches (respond.mode)"
         )),
-        Decision::Undone => Some(format!("{target} is let in again")),
-        Decision::Expired => Some(format!("{target} is let in again: its time is over")),
-        Decision::Refused { .. } | Decision::Failed { .. } => None,
+        (Decision::Undone, _) => Some(format!("{target} is let in again")),
+        (Decision::Expired, _) => Some(format!("{target} is let in again: its time is over")),
+        (Decision::Refused { .. } | Decision::Failed { .. }, _) => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod doctor;
 mod enroll;
 mod explain;
 mod findings;
+mod kill;
 mod lines;
 mod parse;
 mod replay;
@@ -42,6 +43,8 @@ pub enum Command {
     Explain(explain::Explain),
     /// List the last findings and what came of them.
     Findings(findings::Findings),
+    /// End a process, with what belongs to it.
+    Kill(kill::Kill),
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
@@ -70,6 +73,7 @@ impl Command {
             Self::Enroll(enroll) => enroll.run(),
             Self::Explain(explain) => explain.run(),
             Self::Findings(findings) => findings.run(),
+            Self::Kill(kill) => kill.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
@@ -112,6 +116,8 @@ enum Failure {
     Agent(String),
     #[error("the agent answered something else than was asked: is it another version?")]
     Answer,
+    #[error("there is no process {0}")]
+    NoProcess(u32),
     #[error("the courier gave up: {0}")]
     Courier(#[from] crate::send::CourierError),
     #[error(transparent)]

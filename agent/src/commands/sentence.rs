@@ -154,22 +154,49 @@ fn ending(auth: &AuthEvent) -> &'static str {
     }
 }
 
-/// `block_ip 198.51.100.9 was done, for 10m`
+/// `block_ip 198.51.100.9 was done, for 10m`, `kill process 17 was done: "/tmp/miner", process 17`
 pub(super) fn of_outcome(outcome: &record::Outcome) -> String {
-    let (kind, target) = (outcome.action.target.kind().as_str(), &outcome.action.target);
-    let ttl = match outcome.action.ttl {
-        Some(ttl) => format!("for {}", span(ttl)),
-        None => "until undone".to_owned(),
+    let kind = outcome.action.target.kind();
+    let target = &outcome.action.target;
+    let span = match outcome.action.ttl {
+        _ if !kind.lasts() => String::new(),
+        Some(ttl) => format!(", for {}", span(ttl)),
+        None => ", until undone".to_owned(),
     };
     let said = match &outcome.decision {
-        Decision::Applied => format!("was done, {ttl}"),
-        Decision::Simulated => format!("would be done, {ttl}: the agent only watches (respond.mode)"),
+        Decision::Applied => format!("was done{span}"),
+        Decision::Simulated => format!("would be done{span}: the agent only watches (respond.mode)"),
         Decision::Refused { because } => format!("was refused: {because}"),
         Decision::Failed { because } => format!("failed: {because}"),
         Decision::Undone => "was taken back".to_owned(),
         Decision::Expired => "ended: its time was over".to_owned(),
     };
-    format!("{kind} {target} {said}")
+    let hits = outcome.hits.as_deref().map_or(String::new(), of_hits);
+    format!("{} {target} {said}{hits}", kind.as_str())
+}
+
+/// `; hit: "/tmp/miner", process 17; spared: process 12, because …`
+fn of_hits(hits: &record::Hits) -> String {
+    let name = |hit: &record::Hit| {
+        let pid = hit.process.pid;
+        match &hit.executable {
+            Some(executable) => format!("{executable:?}, process {pid}"),
+            None => format!("process {pid}"),
+        }
+    };
+    let mut text = String::new();
+    if !hits.hit.is_empty() {
+        let all: Vec<String> = hits.hit.iter().map(name).collect();
+        text += &format!("; hit: {}", all.join("; "));
+    }
+    if hits.more > 0 {
+        text += &format!("; and {} more", hits.more);
+    }
+    for spared in &hits.spared {
+        let because = spared.because.as_deref().unwrap_or_default();
+        text += &format!("; spared: {}, as {because}", name(spared));
+    }
+    text
 }
 
 fn span(span: Duration) -> String {
@@ -189,6 +216,29 @@ mod tests {
     use picket_common::event::{AuthMethod, Peer};
     use picket_common::ids::RecordId;
     use picket_common::time::Timestamp;
+
+    #[test]
+    fn a_kill_says_what_it_hit_and_old_outcomes_still_read() {
+        let id = RecordId::derived(Timestamp::default(), &[]);
+        let action = format!(
+            r#"{{"id":"{id}","time":"2026-01-01T00:00:00Z","target":{{"action":"kill","target":{{"process":{{"pid":17,"start":4}},"scope":"tree"}}}},"ttl":null,"reason":"r","finding":null}}"#
+        );
+        let outcome = |hits: &str| {
+            let text = format!(
+                r#"{{"id":"{id}","time":"2026-01-01T00:00:00Z","action":{action},"decision":"applied"{hits}}}"#
+            );
+            of_outcome(&serde_json::from_str(&text).unwrap())
+        };
+        let tree = "kill process 17 and all that it started was done";
+        assert_eq!(outcome(""), tree);
+        let hits = r#","hits":{"hit":[{"process":{"pid":17,"start":4},"executable":"/tmp/a\"b"},{"process":{"pid":18,"start":5}}],"spared":[{"process":{"pid":19,"start":6},"because":"it is the agent"}],"more":2}"#;
+        assert_eq!(
+            outcome(hits),
+            format!(
+                r#"{tree}; hit: "/tmp/a\"b", process 17; process 18; and 2 more; spared: process 19, as it is the agent"#
+            )
+        );
+    }
 
     #[test]
     fn events_read_as_sentences_and_steer_nothing() {

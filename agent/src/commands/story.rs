@@ -118,7 +118,10 @@ fn show_outcomes(output: &mut impl Write, story: &Story) -> Result<(), Failure> 
 /// The actions that were done, or would have been, and did not end.
 fn in_force(outcomes: &[Outcome]) -> BTreeSet<RecordId> {
     let mut live = BTreeSet::new();
-    for outcome in outcomes {
+    for outcome in outcomes
+        .iter()
+        .filter(|outcome| outcome.action.target.kind().lasts())
+    {
         match outcome.decision {
             Decision::Applied | Decision::Simulated => drop(live.insert(outcome.action.id)),
             Decision::Undone | Decision::Expired => drop(live.remove(&outcome.action.id)),

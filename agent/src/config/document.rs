@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
             _ => Err(String::new()),
         });
         Self {
-            name: key.to_owned(),
+            name: self.path(key),
             at: 0,
             table: table.unwrap_or_default(),
             known: Vec::new(),

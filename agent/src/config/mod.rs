@@ -6,6 +6,7 @@
 mod document;
 mod load;
 mod process;
+mod respond;
 mod settings;
 mod values;
 
@@ -14,4 +15,5 @@ pub(crate) use document::{Document, Placed, Section};
 pub use load::{Loaded, load};
 pub(crate) use load::{drop_ins, read};
 pub use process::{Keep, Process, ProcessSensor};
-pub use settings::{Agent, Auth, Detect, FirewallKind, Journal, Mode, Respond, Send, Settings, Spool, Start};
+pub use respond::{FirewallKind, Kill, Mode, Respond};
+pub use settings::{Agent, Auth, Detect, Journal, Send, Settings, Spool, Start};

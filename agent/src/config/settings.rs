@@ -2,10 +2,9 @@
 
 use super::document::{Document, Section};
 use super::process::Process;
-use super::values::{ABSOLUTE, SPAN, path, quota, size, span};
-use picket_common::action::Network;
+use super::respond::Respond;
+use super::values::{ABSOLUTE, path, quota, set, size};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// All settings, checked. The default is what runs without any file: it watches and never acts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -84,43 +83,6 @@ pub struct Detect {
     pub groups: usize,
 }
 
-/// What may be done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Respond {
-    /// Whether anything is done at all.
-    pub mode: Mode,
-    /// What drops packets.
-    pub firewall: FirewallKind,
-    /// Networks that are never blocked.
-    pub protect: Vec<Network>,
-    /// How long a first block holds.
-    pub block: Duration,
-    /// How long a returning address is blocked at most.
-    pub longest_block: Duration,
-    /// How many blocks live at once.
-    pub max_blocks: usize,
-}
-
-/// Watch, or act.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Every action is decided and reported, none is done.
-    Monitor,
-    /// Actions are done.
-    Enforce,
-}
-
-/// What drops packets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FirewallKind {
-    /// nftables, or iptables where that is missing.
-    Auto,
-    /// nftables, or nothing.
-    Nftables,
-    /// ipset and iptables, or nothing.
-    Iptables,
-}
-
 /// What is kept until the collector has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spool {
@@ -168,19 +130,6 @@ impl Default for Detect {
                 .to_vec(),
             exceptions: "/etc/picket/exceptions".into(),
             groups: 100_000,
-        }
-    }
-}
-
-impl Default for Respond {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Monitor,
-            firewall: FirewallKind::Auto,
-            protect: Vec::new(),
-            block: Duration::from_secs(600),
-            longest_block: Duration::from_secs(7 * 86_400),
-            max_blocks: 100_000,
         }
     }
 }
@@ -253,48 +202,8 @@ impl Settings {
         );
         section.finish(document);
 
-        let mut section = root.section(document, "respond");
-        let mode = section.text(document, "mode", r#""monitor" or "enforce""#, |text| match text {
-            "monitor" => Ok(Mode::Monitor),
-            "enforce" => Ok(Mode::Enforce),
-            _ => Err(String::new()),
-        });
-        set(&mut self.respond.mode, mode);
-        let firewall = section.text(
-            document,
-            "firewall",
-            r#""auto", "nftables" or "iptables""#,
-            |text| match text {
-                "auto" => Ok(FirewallKind::Auto),
-                "nftables" => Ok(FirewallKind::Nftables),
-                "iptables" => Ok(FirewallKind::Iptables),
-                _ => Err(String::new()),
-            },
-        );
-        set(&mut self.respond.firewall, firewall);
-        let network = |text: &str| {
-            text.parse()
-                .map_err(|error: picket_common::action::NetworkError| error.to_string())
-        };
-        set(
-            &mut self.respond.protect,
-            section.texts(document, "protect", "an address or network", network),
-        );
-        set(
-            &mut self.respond.block,
-            section.text(document, "block", SPAN, span),
-        );
-        set(
-            &mut self.respond.longest_block,
-            section.text(document, "longest_block", SPAN, span),
-        );
-        set(
-            &mut self.respond.max_blocks,
-            section
-                .number(document, "max_blocks", 1..=1_000_000)
-                .and_then(size),
-        );
-        section.finish(document);
+        let section = root.section(document, "respond");
+        self.respond.overlay(document, section);
 
         let mut section = root.section(document, "spool");
         set(
@@ -350,11 +259,5 @@ impl Settings {
     /// The file of the last good versions of rules and exceptions.
     pub fn last_good(&self) -> PathBuf {
         self.agent.state.join("last-good.ndjson")
-    }
-}
-
-fn set<T>(setting: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *setting = value;
     }
 }

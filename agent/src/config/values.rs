@@ -15,6 +15,13 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Takes a value over where there is one.
+pub(super) fn set<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
+    }
+}
+
 pub(super) fn size(number: u64) -> Option<usize> {
     usize::try_from(number).ok()
 }

@@ -295,6 +295,7 @@ mod tests {
             time: at(second),
             action,
             decision,
+            hits: None,
         }
     }
 

@@ -129,6 +129,11 @@ impl Guard {
         }
     }
 
+    /// Whether what it knows is of this host, as it is now.
+    pub fn is_live(&self) -> bool {
+        self.facts.live
+    }
+
     /// What is never to be blocked, whoever asks, each with the reason.
     pub fn protected(&self) -> &[(Network, String)] {
         &self.facts.networks

@@ -159,7 +159,7 @@ impl Ledger {
     }
 
     fn settle(&mut self, outcome: &Outcome) {
-        if outcome.decision != Decision::Applied {
+        if outcome.decision != Decision::Applied || !outcome.action.target.kind().lasts() {
             self.live.remove(&outcome.action.id.to_string());
         }
     }

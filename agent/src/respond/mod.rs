@@ -1,36 +1,43 @@
 //! Acting: what a finding asks for, decided by policy, held by the guard, written down, done, and taken back.
+//!
+//! Each kind of act is a [`Responder`] of its own: one file or folder, and one line where the stage is put together.
 
-mod block_ip;
+mod blocks;
+mod desk;
 mod facts;
-mod firewall;
 mod guard;
-mod held;
+mod kills;
 mod ledger;
 mod login;
-mod policy;
 mod response;
 mod sessions;
-mod simulated;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
-pub use block_ip::BlockIp;
+pub use blocks::{BlockIp, Blocker, Blocks, FirewallError, Simulated};
+pub use desk::{Desk, Held};
 pub use facts::{HostFacts, HostWatch};
-pub use firewall::FirewallError;
 pub use guard::Guard;
-pub use held::Block;
+pub use kills::{Kill, Kills, Signals};
 pub use ledger::{Ledger, LedgerError};
 pub use login::Login;
 pub use response::{Response, UndoError};
 pub use sessions::Session;
-pub use simulated::Simulated;
 
-use picket_common::action::{Action, ActionKind, Decision, Network};
+use picket_common::action::{Action, ActionKind};
+use picket_common::finding::Finding;
+use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
-use std::time::Duration;
 
-/// Something that acts.
+/// What an act came to; nothing is done that cannot be written down first.
+pub type Done = Result<Vec<Outcome>, LedgerError>;
+
+/// One kind of act, from what asks for it to what became of it.
+///
+/// It asks the guard right before it acts, claims in the ledger what it is about to do, proves the identity of its target
+/// itself, and does nothing twice. In monitor mode it decides the same and does nothing. What holds for a time it lists, ends,
+/// puts back and takes back; what is over once it is done has no need of that.
 pub trait Responder: Send {
     /// The kind of act.
     fn handles(&self) -> ActionKind;
@@ -38,35 +45,49 @@ pub trait Responder: Send {
     /// What it does, for an operator.
     fn describe(&self) -> &'static str;
 
-    /// What becomes of an action that it carries out: [`Decision::Applied`], or [`Decision::Simulated`] when it changes nothing.
-    fn decides(&self) -> Decision;
+    /// Takes up what an earlier run did, or was about to do: each action with the time of its claim, the oldest first.
+    fn resume(&mut self, live: Vec<(Action, Timestamp)>);
 
-    /// Does it. Doing it twice is doing it once. It takes the place of what was done to the networks in `replaces`, which lie
-    /// inside its own: they end with it, and at no moment does neither hold.
-    fn apply(&mut self, action: &Action, replaces: &[Network]) -> Result<(), RespondError>;
+    /// Does what a finding asks for, if policy and guard agree.
+    fn consider(&mut self, finding: &Finding, desk: &mut Desk, now: Timestamp) -> Done;
 
-    /// Takes it back. What is not there any more is taken back.
-    fn undo(&mut self, action: &Action) -> Result<(), RespondError>;
+    /// Does what an operator asks for, if the guard agrees. The action is one of its kind.
+    fn order(&mut self, action: Action, desk: &mut Desk, now: Timestamp) -> Done;
 
-    /// Takes back all that was ever done, also by an earlier run, and what it was done through.
-    fn clear(&mut self) -> Result<(), RespondError>;
+    /// Takes back an action, named by its id or by its target. `None` when it did no such thing.
+    fn undo(
+        &mut self,
+        name: &str,
+        desk: &mut Desk,
+        now: Timestamp,
+    ) -> Option<Result<Vec<Outcome>, UndoError>>;
 
-    /// Makes what holds on the host what is wanted: each network with the time that it has left.
-    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError>;
+    /// What is in force.
+    fn held(&self) -> Box<dyn Iterator<Item = &Held> + '_> {
+        Box::new(std::iter::empty())
+    }
 
-    /// Whether somebody else may have changed what holds on the host since this was last asked.
-    fn is_disturbed(&mut self) -> Result<bool, RespondError>;
-}
+    /// When the next of those ends.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        None
+    }
 
-/// An act did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum RespondError {
-    /// The firewall.
-    #[error(transparent)]
-    Firewall(#[from] FirewallError),
-}
+    /// Makes the host what the ledger says; gives what ended meanwhile. With `always` false only if somebody else may have
+    /// changed it.
+    fn reconcile(&mut self, _desk: &mut Desk, _now: Timestamp, _always: bool) -> Done {
+        Ok(Vec::new())
+    }
 
-/// What is left of a span that ends at `until`; at least a moment, so that nothing is asked for without an end.
-fn left(until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-    until.map(|until| until.since(now).max(Duration::from_millis(1)))
+    /// Ends what is over.
+    fn expire(&mut self, _desk: &mut Desk, _now: Timestamp) -> Done {
+        Ok(Vec::new())
+    }
+
+    /// Takes back what hits somebody who is protected by now.
+    fn lift_protected(&mut self, _desk: &mut Desk, _now: Timestamp) -> Done {
+        Ok(Vec::new())
+    }
+
+    /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
+    fn clock_was_set(&mut self, _micros: i64) {}
 }

@@ -52,18 +52,7 @@ fn logind_session(text: &str) -> Option<Session> {
 
 /// Processes that sshd gave to somebody who had proven who they are, and that hold a connection to a port of root's.
 fn of_sshd(proc: &Path) -> Vec<Session> {
-    let table = |name: &str| fs::read_to_string(proc.join("net").join(name)).unwrap_or_default();
-    let (v4, v6) = (table("tcp"), table("tcp6"));
-    let all: Vec<Socket<'_>> = sockets(&v4).chain(sockets(&v6)).collect();
-    let is_roots = |port: &str| {
-        all.iter()
-            .any(|socket| socket.listens() && socket.port == port && socket.user == "0")
-    };
-    let peers: HashMap<String, IpAddr> = all
-        .iter()
-        .filter(|socket| socket.is_established() && is_roots(socket.port))
-        .filter_map(|socket| Some((format!("socket:[{}]", socket.inode), socket.remote?)))
-        .collect();
+    let peers = peers(proc);
     if peers.is_empty() {
         return Vec::new();
     }
@@ -85,15 +74,43 @@ fn of_sshd(proc: &Path) -> Vec<Session> {
                     .and_then(started),
             )
             .map(|(booted, span)| booted.plus(span));
-        let open = process.join("fd").read_dir().into_iter().flatten().flatten();
-        let links = open.filter_map(|file| fs::read_link(file.path()).ok());
-        for address in links.filter_map(|link| peers.get(link.to_str()?).copied()) {
+        for address in held_by(&process, &peers) {
             // Without a time of its own it began as late as can be.
             let since = since.unwrap_or_else(|| jiff::Timestamp::now().into());
             sessions.push(Session { address, since });
         }
     }
     sessions
+}
+
+/// From where the processes with these pids are connected to: those that hold a connection to a port of root's.
+pub(super) fn peers_of(proc: &Path, pids: &[u32]) -> Vec<IpAddr> {
+    let peers = peers(proc);
+    let held = |pid: &u32| held_by(&proc.join(pid.to_string()), &peers);
+    pids.iter().flat_map(held).collect()
+}
+
+/// Who is connected to a port of root's, by the name of the socket.
+fn peers(proc: &Path) -> HashMap<String, IpAddr> {
+    let table = |name: &str| fs::read_to_string(proc.join("net").join(name)).unwrap_or_default();
+    let (v4, v6) = (table("tcp"), table("tcp6"));
+    let all: Vec<Socket<'_>> = sockets(&v4).chain(sockets(&v6)).collect();
+    let is_roots = |port: &str| {
+        all.iter()
+            .any(|socket| socket.listens() && socket.port == port && socket.user == "0")
+    };
+    all.iter()
+        .filter(|socket| socket.is_established() && is_roots(socket.port))
+        .filter_map(|socket| Some((format!("socket:[{}]", socket.inode), socket.remote?)))
+        .collect()
+}
+
+fn held_by(process: &Path, peers: &HashMap<String, IpAddr>) -> Vec<IpAddr> {
+    let open = process.join("fd").read_dir().into_iter().flatten().flatten();
+    let links = open.filter_map(|file| fs::read_link(file.path()).ok());
+    links
+        .filter_map(|link| peers.get(link.to_str()?).copied())
+        .collect()
 }
 
 /// Whether sshd's title says that it works for somebody: `sshd: alice@pts/0`. Before that it is `sshd: alice [net]`, where the

@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::config::{FirewallKind, Respond};
+use picket_common::action::{Decision, Network, Target};
 use picket_common::event::{AuthAction, AuthEvent, AuthMethod, Event, Outcome as Result_, Payload, Peer};
 use picket_common::finding::{Finding, RuleRef, Severity};
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,11 +47,15 @@ fn login(address: &str, outcome: Result_, number: u64) -> Event {
     }
 }
 
+/// A stage that blocks through `blocker` and does nothing else.
+fn blocking(settings: &Respond, guard: Guard, ledger: Ledger, blocker: impl Blocker + 'static) -> Response {
+    let blocks = Blocks::new(settings, Box::new(blocker));
+    Response::new(guard, ledger, vec![Box::new(blocks)], |now| now)
+}
+
 fn simulated(settings: &Respond) -> Response {
     let guard = Guard::new(HostFacts::default(), &settings.protect);
-    Response::new(settings, guard, Ledger::in_memory(), Box::new(Simulated), |now| {
-        now
-    })
+    blocking(settings, guard, Ledger::in_memory(), Simulated)
 }
 
 fn decisions(outcomes: &[Outcome]) -> Vec<(String, Decision, Option<Duration>)> {
@@ -106,7 +112,7 @@ fn many_addresses_of_one_ipv6_network_are_blocked_as_one() {
     let last = response.consider(&finding("2001:db8::3", 3), NOW).unwrap();
     assert_eq!(targets(last), ["2001:db8::1", "2001:db8::2", "2001:db8::/64"]);
     assert_eq!(response.consider(&finding("2001:db8::4", 4), NOW).unwrap(), []);
-    assert_eq!(response.blocks().count(), 1);
+    assert_eq!(response.held().count(), 1);
 }
 
 #[test]
@@ -122,13 +128,7 @@ fn what_carries_the_operator_is_refused_with_its_reason() {
         live: false,
     };
     let guard = Guard::new(facts, &settings.protect);
-    let mut response = Response::new(
-        &settings,
-        guard,
-        Ledger::in_memory(),
-        Box::new(Simulated),
-        |now| now,
-    );
+    let mut response = blocking(&settings, guard, Ledger::in_memory(), Simulated);
     response.observe(&Login::of(&login("198.51.100.50", Result_::Success, 1)).unwrap());
     for (number, (address, reason)) in (1..).zip([
         ("127.0.0.1", "loopback"),
@@ -145,7 +145,12 @@ fn what_carries_the_operator_is_refused_with_its_reason() {
     }
     // An operator is held back as well, and so is a network around what is protected.
     let outcomes = response
-        .block("198.51.100.0/24".parse().unwrap(), None, "by hand", NOW)
+        .order(
+            Target::BlockIp("198.51.100.0/24".parse().unwrap()),
+            None,
+            "by hand",
+            NOW,
+        )
         .unwrap();
     assert!(matches!(outcomes[0].decision, Decision::Refused { .. }));
     response.consider(&finding("192.0.2.1", 20), NOW).unwrap();
@@ -229,12 +234,7 @@ fn the_ledger_stays_short_while_the_agent_runs() {
         .into_iter()
         .map(|(action, _)| action.target)
         .collect();
-    assert_eq!(
-        held,
-        [picket_common::action::Target::BlockIp(
-            "203.0.113.7".parse().unwrap()
-        )]
-    );
+    assert_eq!(held, [Target::BlockIp("203.0.113.7".parse().unwrap())]);
     let unspooled = ledger.take_unspooled();
     assert_eq!(unspooled.last().map(|(number, _)| *number), Some(last));
     assert!(
@@ -255,7 +255,12 @@ fn what_an_operator_let_in_is_left_alone_for_as_long_as_it_would_have_been_block
         matches!(&again[0].decision, Decision::Refused { because } if because.contains("an operator let"))
     );
     let by_hand = response
-        .block("198.51.100.9".parse().unwrap(), None, "by hand", NOW)
+        .order(
+            Target::BlockIp("198.51.100.9".parse().unwrap()),
+            None,
+            "by hand",
+            NOW,
+        )
         .unwrap();
     assert_eq!(by_hand[0].decision, Decision::Simulated);
     response.undo("198.51.100.9", NOW).unwrap();
@@ -275,13 +280,7 @@ fn guarded(networks: &[(&str, &str)]) -> Response {
     };
     let guard = Guard::new(facts, &[]);
     let settings = Respond::default();
-    Response::new(
-        &settings,
-        guard,
-        Ledger::in_memory(),
-        Box::new(Simulated),
-        |now| now,
-    )
+    blocking(&settings, guard, Ledger::in_memory(), Simulated)
 }
 
 fn targets(outcomes: &[Outcome]) -> Vec<String> {
@@ -303,7 +302,7 @@ fn a_gateway_or_an_administrator_in_an_attackers_network_protects_nobody_but_the
             assert_eq!(targets(&outcomes), [address]);
         }
     }
-    assert_eq!(response.blocks().count(), 8);
+    assert_eq!(response.held().count(), 8);
 }
 
 #[test]
@@ -326,7 +325,9 @@ fn an_ipv4_address_in_ipv6_is_the_ipv4_address() {
         .unwrap();
     assert!(matches!(outcomes[0].decision, Decision::Refused { .. }));
     let wide = "::ffff:198.51.100.0/120".parse().unwrap();
-    let outcomes = response.block(wide, None, "by hand", NOW).unwrap();
+    let outcomes = response
+        .order(Target::BlockIp(wide), None, "by hand", NOW)
+        .unwrap();
     assert!(
         matches!(&outcomes[0].decision, Decision::Refused { because } if because.contains("198.51.100.0/24"))
     );
@@ -375,7 +376,7 @@ fn a_block_around_what_is_protected_by_now_is_lifted_and_says_why() {
         response.consider(&finding(address, number), NOW).unwrap();
     }
     response
-        .block(network("192.0.2.0/25"), None, "by hand", NOW)
+        .order(Target::BlockIp(network("192.0.2.0/25")), None, "by hand", NOW)
         .unwrap();
     response
         .guard()
@@ -414,44 +415,44 @@ fn a_block_around_what_is_protected_by_now_is_lifted_and_says_why() {
 #[derive(Default, Clone)]
 struct Fake(std::sync::Arc<std::sync::Mutex<(Vec<Network>, bool)>>);
 
-impl Responder for Fake {
-    fn handles(&self) -> ActionKind {
-        ActionKind::BlockIp
-    }
+impl Blocker for Fake {
     fn describe(&self) -> &'static str {
         "fake"
     }
     fn decides(&self) -> Decision {
         Decision::Applied
     }
-    fn apply(&mut self, action: &Action, replaces: &[Network]) -> Result<(), RespondError> {
+    fn block(
+        &mut self,
+        network: Network,
+        _: Option<Duration>,
+        replaces: &[Network],
+    ) -> Result<(), FirewallError> {
         let mut inner = self.0.lock().unwrap();
         if inner.1 {
-            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
+            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden));
         }
-        let picket_common::action::Target::BlockIp(network) = action.target;
         inner.0.retain(|other| !replaces.contains(other));
         inner.0.push(network);
         Ok(())
     }
-    fn undo(&mut self, action: &Action) -> Result<(), RespondError> {
-        let picket_common::action::Target::BlockIp(network) = action.target;
+    fn release(&mut self, network: Network) -> Result<(), FirewallError> {
         self.0.lock().unwrap().0.retain(|other| *other != network);
         Ok(())
     }
-    fn clear(&mut self) -> Result<(), RespondError> {
+    fn clear(&mut self) -> Result<(), FirewallError> {
         let mut inner = self.0.lock().unwrap();
         if inner.1 {
-            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden).into());
+            return Err(FirewallError::from(crate::sys::nft::NftError::Forbidden));
         }
         inner.0.clear();
         Ok(())
     }
-    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
+    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), FirewallError> {
         self.0.lock().unwrap().0 = wanted.iter().map(|(network, _)| *network).collect();
         Ok(())
     }
-    fn is_disturbed(&mut self) -> Result<bool, RespondError> {
+    fn is_disturbed(&mut self) -> Result<bool, FirewallError> {
         Ok(false)
     }
 }
@@ -461,7 +462,7 @@ fn open(path: &Path, fake: &Fake, spooled: u64) -> Response {
     let (ledger, problems) = Ledger::open(path, spooled).unwrap();
     assert_eq!(problems, Vec::<String>::new());
     let guard = Guard::new(HostFacts::default(), &[]);
-    Response::new(&settings, guard, ledger, Box::new(fake.clone()), |now| now)
+    blocking(&settings, guard, ledger, fake.clone())
 }
 
 #[test]
@@ -494,7 +495,7 @@ fn blocks_outlive_the_agent_and_are_put_back() {
     assert!(fake.0.lock().unwrap().0.is_empty());
     assert!(matches!(response.undo(&id, NOW), Err(UndoError::Unknown(_))));
     drop(response);
-    assert_eq!(open(&path, &fake, 0).blocks().count(), 0);
+    assert_eq!(open(&path, &fake, 0).held().count(), 0);
 }
 
 #[test]
@@ -510,7 +511,7 @@ fn the_ledger_makes_room_ahead_and_goes_on_behind_its_last_entry() {
             response.consider(&finding, NOW).unwrap();
         }
         rounds.push(response.number());
-        assert_eq!(response.blocks().count(), (usize::from(round) + 1) * 120);
+        assert_eq!(response.held().count(), (usize::from(round) + 1) * 120);
     }
     assert_eq!(rounds, [240, 480, 720], "a claim and an outcome each");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -541,7 +542,7 @@ fn a_firewall_that_refuses_is_a_failure_with_its_reason() {
     assert!(
         matches!(&outcomes[0].decision, Decision::Failed { because } if because.contains("not permitted"))
     );
-    assert_eq!(response.blocks().count(), 0);
+    assert_eq!(response.held().count(), 0);
 }
 
 #[test]
@@ -563,7 +564,7 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
     assert!(error.is_none(), "{error:?}");
     let (ledger, _) = Ledger::open(&folder.path().join("ledger"), 0).unwrap();
     let guard = Guard::new(HostFacts::default(), &[]);
-    let mut response = Response::new(&Respond::default(), guard, ledger, Box::new(firewall), |now| now);
+    let mut response = blocking(&Respond::default(), guard, ledger, firewall);
     for (number, address) in (1..).zip(["198.51.100.9", "2001:db8::1", "2001:db8::2", "2001:db8::3"]) {
         response.consider(&finding(address, number), NOW).unwrap();
     }
@@ -587,13 +588,18 @@ fn someone_elses_flush_is_noticed_and_live_blocks_come_back() {
 
 fn by_hand(response: &mut Response, network: &str) -> Vec<Outcome> {
     response
-        .block(network.parse().unwrap(), Some(MINUTE), "by hand", NOW)
+        .order(
+            Target::BlockIp(network.parse().unwrap()),
+            Some(MINUTE),
+            "by hand",
+            NOW,
+        )
         .unwrap()
 }
 
 fn blocked(response: &Response) -> Vec<String> {
     response
-        .blocks()
+        .held()
         .map(|block| block.action.target.to_string())
         .collect()
 }
@@ -646,7 +652,7 @@ fn what_a_crash_left_inside_a_wider_claim_ends_with_the_next_start() {
         let action = Action {
             id: RecordId::derived(NOW, &[network.as_bytes(), &[at]]),
             time: NOW,
-            target: picket_common::action::Target::BlockIp(network.parse().unwrap()),
+            target: Target::BlockIp(network.parse().unwrap()),
             ttl: None,
             reason: "by hand".to_owned(),
             finding: None,
@@ -676,7 +682,7 @@ fn real(settings: &Respond, ledger: &Path) -> Response {
     assert!(error.is_none(), "{error:?}");
     let (ledger, _) = Ledger::open(ledger, 0).unwrap();
     let guard = Guard::new(HostFacts::default(), &[]);
-    Response::new(settings, guard, ledger, Box::new(firewall), |now| now)
+    blocking(settings, guard, ledger, firewall)
 }
 
 fn through(firewall: FirewallKind) -> Respond {
@@ -769,10 +775,10 @@ fn a_wider_network_takes_the_place_of_those_inside_it_in_the_real_firewall() {
 }
 
 /// A stage that only watches, over the ledger of one that acted.
-fn watching(ledger: &Path, spooled: u64, responder: impl Responder + 'static) -> Response {
+fn watching(ledger: &Path, spooled: u64, blocker: impl Blocker + 'static) -> Response {
     let (ledger, _) = Ledger::open(ledger, spooled).unwrap();
     let guard = Guard::new(HostFacts::default(), &[]);
-    Response::new(&Respond::default(), guard, ledger, Box::new(responder), |now| now)
+    blocking(&Respond::default(), guard, ledger, blocker)
 }
 
 #[test]
@@ -820,29 +826,26 @@ fn what_was_blocked_in_enforce_mode_is_let_in_by_a_start_in_monitor_mode() {
 /// [`Simulated`], for what [`Fake`] has done.
 struct Watching(Fake);
 
-impl Responder for Watching {
-    fn handles(&self) -> ActionKind {
-        ActionKind::BlockIp
-    }
+impl Blocker for Watching {
     fn describe(&self) -> &'static str {
         "watches"
     }
     fn decides(&self) -> Decision {
         Decision::Simulated
     }
-    fn apply(&mut self, _: &Action, _: &[Network]) -> Result<(), RespondError> {
+    fn block(&mut self, _: Network, _: Option<Duration>, _: &[Network]) -> Result<(), FirewallError> {
         Ok(())
     }
-    fn undo(&mut self, _: &Action) -> Result<(), RespondError> {
+    fn release(&mut self, _: Network) -> Result<(), FirewallError> {
         Ok(())
     }
-    fn clear(&mut self) -> Result<(), RespondError> {
+    fn clear(&mut self) -> Result<(), FirewallError> {
         self.0.clear()
     }
-    fn reconcile(&mut self, _: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
+    fn reconcile(&mut self, _: &[(Network, Option<Duration>)]) -> Result<(), FirewallError> {
         Ok(())
     }
-    fn is_disturbed(&mut self) -> Result<bool, RespondError> {
+    fn is_disturbed(&mut self) -> Result<bool, FirewallError> {
         Ok(false)
     }
 }
@@ -907,7 +910,7 @@ fn a_clock_that_is_set_makes_no_block_longer_or_shorter() {
         response.clock_was_set(set);
         let after = response.next_deadline().unwrap();
         assert_eq!(after.as_micros() - before.as_micros(), set);
-        assert_eq!(response.blocks().next().unwrap().until, Some(after));
+        assert_eq!(response.held().next().unwrap().until, Some(after));
     }
     drop(response);
     // Set back while the agent was away: the ledger's times lie ahead.

@@ -4,11 +4,14 @@ mod changes;
 mod child;
 mod clock;
 pub mod nft;
+mod pidfd;
+pub mod proc;
 mod stop;
 mod tool;
 
 pub use changes::Changes;
 pub use child::ended_within;
 pub use clock::is_synchronised;
+pub use pidfd::{Pidfd, PidfdError, Signal};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};

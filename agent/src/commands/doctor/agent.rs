@@ -144,15 +144,14 @@ fn blocked_collector(settings: &Settings) -> Option<Target> {
         .ok()?
         .map(|address| address.ip())
         .collect();
-    let Ok(Reply::Blocks(blocks)) = control::ask(&settings.agent.socket, &Request::Blocks) else {
+    let Ok(Reply::Held(held)) = control::ask(&settings.agent.socket, &Request::Held) else {
         return None;
     };
-    blocks
-        .into_iter()
-        .map(|block| block.action.target)
-        .find(|target| {
-            let Target::BlockIp(network) = target;
-            addresses.iter().any(|address| network.contains(*address))
+    held.into_iter()
+        .map(|held| held.action.target)
+        .find(|target| match target {
+            Target::BlockIp(network) => addresses.iter().any(|address| network.contains(*address)),
+            Target::Kill { .. } => false,
         })
 }
 

@@ -5,7 +5,7 @@ use super::Options;
 use crate::config::Respond;
 use crate::detect::{self, Detector as _, Exception, Loaded, Sources};
 use crate::history::LastGood;
-use crate::respond::{Guard, HostFacts, Ledger, Login, Response, Simulated};
+use crate::respond::{Blocks, Guard, HostFacts, Kills, Ledger, Login, Response, Simulated};
 use picket_common::action::Decision;
 use picket_common::ecs;
 use picket_common::event::{Event, Payload};
@@ -52,11 +52,13 @@ pub(super) fn judge(
     })?;
     let mut sigma = loaded.sigma;
     // As on a host in monitor mode, but nothing is known of the host that the log is of.
+    let settings = Respond::default();
+    let blocks = Blocks::new(&settings, Box::new(Simulated));
+    let kills = Kills::new(&settings, Box::new(Simulated));
     let mut response = Response::new(
-        &Respond::default(),
         Guard::new(HostFacts::default(), &[]),
         Ledger::in_memory(),
-        Box::new(Simulated),
+        vec![Box::new(blocks), Box::new(kills)],
         |time| time,
     );
     let mut output = BufWriter::new(io::stdout().lock());

@@ -1,40 +1,30 @@
 //! What is blocked, and until when.
 
-use picket_common::action::{Action, Network, Target};
+use super::Held;
+use picket_common::action::Network;
 use picket_common::time::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A block that holds, or would hold in enforce mode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
-    /// What was decided.
-    #[serde(flatten)]
-    pub action: Action,
-    /// Until when; `None` is until undone.
-    pub until: Option<Timestamp>,
-}
 
 /// All blocks that hold.
 #[derive(Default)]
-pub(super) struct Held {
-    live: BTreeMap<Network, Block>,
+pub(super) struct Blocked {
+    live: BTreeMap<Network, Held>,
     /// When each ends, the first to end first.
     deadlines: BTreeSet<(Timestamp, Network)>,
 }
 
-impl Held {
-    pub(super) fn live(&self) -> &BTreeMap<Network, Block> {
+impl Blocked {
+    pub(super) fn live(&self) -> &BTreeMap<Network, Held> {
         &self.live
     }
 
-    pub(super) fn hold(&mut self, network: Network, block: Block) {
+    pub(super) fn hold(&mut self, network: Network, block: Held) {
         self.release(&network);
         self.deadlines.extend(block.until.map(|until| (until, network)));
         self.live.insert(network, block);
     }
 
-    pub(super) fn release(&mut self, network: &Network) -> Option<Block> {
+    pub(super) fn release(&mut self, network: &Network) -> Option<Held> {
         let block = self.live.remove(network)?;
         if let Some(until) = block.until {
             self.deadlines.remove(&(until, *network));
@@ -43,7 +33,7 @@ impl Held {
     }
 
     /// The one that a network lies in: its own, or a wider one.
-    pub(super) fn covering(&self, network: &Network) -> Option<(&Network, &Block)> {
+    pub(super) fn covering(&self, network: &Network) -> Option<(&Network, &Held)> {
         (0..=network.prefix()).rev().find_map(|prefix| {
             let around = Network::new(network.address(), prefix)?;
             self.live.get_key_value(&around)
@@ -84,13 +74,13 @@ impl Held {
 
     /// A block that seems to have begun later than now was written down before the clock was set back: it begins now.
     pub(super) fn begin_by(&mut self, now: Timestamp) {
-        let late = |block: &&Block| match (block.until, block.action.ttl) {
+        let late = |block: &Held| match (block.until, block.action.ttl) {
             (Some(until), Some(ttl)) => until > now.plus(ttl),
             _ => false,
         };
-        let late: Vec<Block> = self.live.values().filter(late).cloned().collect();
-        for mut block in late {
-            let Target::BlockIp(network) = block.action.target;
+        let all = self.live.iter().filter(|(_, block)| late(block));
+        let late: Vec<(Network, Held)> = all.map(|(network, block)| (*network, block.clone())).collect();
+        for (network, mut block) in late {
             block.until = block.action.ttl.map(|ttl| now.plus(ttl));
             self.hold(network, block);
         }

@@ -1,9 +1,9 @@
 //! Blocks addresses in the firewall.
 
+use super::Blocker;
 use super::firewall::{self, Firewall, FirewallError};
-use super::{RespondError, Responder};
 use crate::config::Respond;
-use picket_common::action::{Action, ActionKind, Decision, Network, Target};
+use picket_common::action::{Decision, Network};
 use std::time::Duration;
 
 /// Through whichever firewall this host has.
@@ -33,11 +33,7 @@ impl BlockIp {
     }
 }
 
-impl Responder for BlockIp {
-    fn handles(&self) -> ActionKind {
-        ActionKind::BlockIp
-    }
-
+impl Blocker for BlockIp {
     fn describe(&self) -> &'static str {
         match &self.firewall {
             Some(firewall) => firewall.describe(),
@@ -49,26 +45,29 @@ impl Responder for BlockIp {
         Decision::Applied
     }
 
-    fn apply(&mut self, action: &Action, replaces: &[Network]) -> Result<(), RespondError> {
-        let Target::BlockIp(network) = action.target;
-        Ok(self.firewall()?.block(network, action.ttl, replaces)?)
+    fn block(
+        &mut self,
+        network: Network,
+        ttl: Option<Duration>,
+        replaces: &[Network],
+    ) -> Result<(), FirewallError> {
+        self.firewall()?.block(network, ttl, replaces)
     }
 
-    fn undo(&mut self, action: &Action) -> Result<(), RespondError> {
-        let Target::BlockIp(network) = action.target;
-        Ok(self.firewall()?.release(network)?)
+    fn release(&mut self, network: Network) -> Result<(), FirewallError> {
+        self.firewall()?.release(network)
     }
 
-    fn clear(&mut self) -> Result<(), RespondError> {
+    fn clear(&mut self) -> Result<(), FirewallError> {
         self.firewall = None;
-        Ok(firewall::remove()?)
+        firewall::remove()
     }
 
-    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), RespondError> {
-        Ok(self.firewall()?.reconcile(wanted)?)
+    fn reconcile(&mut self, wanted: &[(Network, Option<Duration>)]) -> Result<(), FirewallError> {
+        self.firewall()?.reconcile(wanted)
     }
 
-    fn is_disturbed(&mut self) -> Result<bool, RespondError> {
-        Ok(self.firewall()?.is_disturbed()?)
+    fn is_disturbed(&mut self) -> Result<bool, FirewallError> {
+        self.firewall()?.is_disturbed()
     }
 }
