@@ -6,6 +6,7 @@ pub mod laboratory;
 pub mod line;
 pub mod load;
 pub mod network;
+pub mod programs;
 pub mod story;
 pub mod surroundings;
 

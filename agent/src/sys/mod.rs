@@ -4,11 +4,15 @@ mod changes;
 mod child;
 mod clock;
 pub mod nft;
+mod proc_connector;
+mod proc_fs;
 mod stop;
 mod tool;
 
 pub use changes::Changes;
 pub use child::ended_within;
-pub use clock::is_synchronised;
+pub use clock::{Clocks, is_synchronised};
+pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
+pub use proc_fs::{Process, Stat, pids};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};
