@@ -1,6 +1,7 @@
 //! What a sensor saw, before anybody looked into it.
 
-use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus};
+use compact_str::CompactString;
+use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus, FileVersion};
 use picket_common::process::ProcessId;
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,28 @@ pub enum Body {
     JournalEntry(Vec<u8>),
     /// What processes did, in the order in which it happened.
     Processes(Vec<Sighting>),
+    /// What a file holds that was run before.
+    Hashed(Hashed),
+}
+
+/// What a file holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hashed {
+    /// The file.
+    pub file: FileKey,
+    /// SHA-256 in lower-case hexadecimal digits; `None` where it could not be taken.
+    pub sha256: Option<CompactString>,
+}
+
+/// A file with its content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FileKey {
+    /// The device's number, as `stat` gives it.
+    pub device: u64,
+    /// The inode's number.
+    pub inode: u64,
+    /// Which content.
+    pub version: FileVersion,
 }
 
 /// One thing that a process did.

@@ -11,7 +11,6 @@ mod policy;
 mod response;
 mod sessions;
 mod simulated;
-mod sockets;
 #[cfg(test)]
 mod tests;
 

@@ -59,6 +59,13 @@ impl Clocks {
         self.zero.plus(Duration::from_nanos(monotonic))
     }
 
+    /// The time of day at which a process began, from its start.
+    pub fn began(&self, start: u64) -> Timestamp {
+        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        let booted = self.zero.as_micros().saturating_sub(micros(self.slept));
+        Timestamp::from_micros(booted).plus(Duration::from_millis(start.saturating_mul(10)))
+    }
+
     /// The same in the unit of the start of a process, of which there are a hundred in a second on every Linux.
     pub fn ticks(&self, monotonic: u64) -> u64 {
         let up = self.slept.saturating_add(Duration::from_nanos(monotonic));

@@ -13,6 +13,6 @@ pub use changes::Changes;
 pub use child::ended_within;
 pub use clock::{Clocks, is_synchronised};
 pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
-pub use proc_fs::{Process, Stat, pids};
+pub use proc_fs::{Process, Stat, pids, version};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};

@@ -7,11 +7,12 @@
 use compact_str::{CompactString, format_compact};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, fstatat, stat};
+use nix::sys::stat::{FileStat, Mode, fstatat, stat};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::read;
-use picket_common::event::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
+use picket_common::event::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 use picket_common::process::ProcessId;
+use picket_common::time::Timestamp;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -28,6 +29,10 @@ const LONGEST_ENVIRONMENT: usize = 256 << 10;
 const LONGEST_VARIABLE: usize = 4096;
 /// More than the longest of the kernel's own small files.
 const SMALL: usize = 8192;
+/// So many bytes of a table of sockets are read: some hundred thousand of them.
+const LONGEST_TABLE: usize = 16 << 20;
+/// So many descriptors are looked at.
+const MOST_DESCRIPTORS: usize = 256;
 /// What the kernel adds to the path of a file that lost its name.
 const DELETED: &[u8] = b" (deleted)";
 /// How often a program is read that becomes another one meanwhile.
@@ -104,6 +109,28 @@ impl Process {
         self.read("cgroup", SMALL)
     }
 
+    /// A table of its network namespace, such as `net/tcp`.
+    pub fn table(&self, name: &str) -> io::Result<String> {
+        let bytes = self.read(name, LONGEST_TABLE)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The numbers of the sockets that it holds, those of its lowest descriptors first.
+    pub fn sockets(&self) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid))?;
+        let mut descriptors: Vec<u32> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        descriptors.sort_unstable();
+        descriptors.truncate(MOST_DESCRIPTORS);
+        let inode = |descriptor: u32| {
+            let link = String::from_utf8(self.link(&format!("fd/{descriptor}")).ok()?).ok()?;
+            let number = link.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(number.to_owned())
+        };
+        Ok(descriptors.into_iter().filter_map(inode).collect())
+    }
+
     fn look(&self, stat: &Stat, environment: &[CompactString]) -> io::Result<ExecEvent> {
         let status = self.read("status", SMALL)?;
         let mut credentials = credentials(&status).ok_or_else(strange)?;
@@ -111,9 +138,10 @@ impl Process {
         credentials.session = credentials.login_uid.and_then(|_| self.number("sessionid"));
         let mut program = ExecEvent::new(stat.process, &stat.name, credentials);
         match self.executable() {
-            Ok((path, file)) => {
+            Ok((path, file, version)) => {
                 program.executable = CompactString::from_utf8_lossy(&path);
                 program.file = Some(file);
+                program.version = Some(version);
                 let mut args = self.read("cmdline", LONGEST_ARGS + 1)?;
                 program.args_cut = args.len() > LONGEST_ARGS;
                 args.truncate(LONGEST_ARGS);
@@ -148,7 +176,7 @@ impl Process {
     }
 
     /// The path of its executable without what the kernel adds to it, and the file.
-    fn executable(&self) -> io::Result<(Vec<u8>, ExecutedFile)> {
+    fn executable(&self) -> io::Result<(Vec<u8>, ExecutedFile, FileVersion)> {
         let mut path = self.link("exe")?;
         // Through the link the kernel gives the file itself, whatever lies at the path now.
         let data = fstatat(&self.folder, "exe", AtFlags::empty())?;
@@ -168,7 +196,7 @@ impl Process {
             unlinked,
             memfd: unlinked && path.starts_with(b"/memfd:"),
         };
-        Ok((path, file))
+        Ok((path, file, version(&data)))
     }
 
     fn number(&self, name: &str) -> Option<u32> {
@@ -246,6 +274,15 @@ impl Stat {
 
 fn strange() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "not as the kernel writes it")
+}
+
+/// Which content a file has, as long as nobody sets the clock.
+pub fn version(data: &FileStat) -> FileVersion {
+    let changed = data.st_ctime.saturating_mul(1_000_000) + data.st_ctime_nsec / 1000;
+    FileVersion {
+        changed: Timestamp::from_micros(changed),
+        size: u64::try_from(data.st_size).unwrap_or(0),
+    }
 }
 
 /// The parts, each of which a NUL ends; a process that writes over its own arguments may leave out the last.

@@ -11,7 +11,7 @@ mod signal;
 
 pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
 pub use connect::{ConnectEvent, Direction};
-pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
+pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};
 pub use origin::{Container, Login};
 pub use privilege::PrivilegeEvent;
