@@ -1,6 +1,7 @@
 //! What a sensor saw, before anybody looked into it.
 
-use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus, FileEvent};
+use compact_str::CompactString;
+use picket_common::event::{Credentials, Direction, ExecEvent, ExitStatus, FileEvent, FileVersion};
 use picket_common::process::ProcessId;
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Body {
     Processes(Vec<Sighting>),
     /// A file that landed.
     File(Box<FileSeen>),
+    /// What a file holds that was run before.
+    Hashed(Hashed),
 }
 
 /// A file that landed, and who did it.
@@ -42,6 +45,26 @@ pub struct FileSeen {
     /// The file itself, opened for reading: what is looked into is this and never its path again. `None` where it could not be
     /// opened, or is nothing to look into.
     pub file: Option<OwnedFd>,
+}
+
+/// What a file holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hashed {
+    /// The file.
+    pub file: FileKey,
+    /// SHA-256 in lower-case hexadecimal digits; `None` where it could not be taken.
+    pub sha256: Option<CompactString>,
+}
+
+/// A file with its content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FileKey {
+    /// The device's number, as `stat` gives it.
+    pub device: u64,
+    /// The inode's number.
+    pub inode: u64,
+    /// Which content.
+    pub version: FileVersion,
 }
 
 /// One thing that a process did.

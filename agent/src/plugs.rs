@@ -1,8 +1,8 @@
 //! Which parts there are: the one place that names them all.
 
-use crate::config::{Auth, Journal};
+use crate::config::{Auth, Journal, Process, ProcessSensor, Settings};
 use crate::observation::Cursor;
-use crate::sense::{AuthFile, AuthJournal, JOURNAL, Notice, Sensor};
+use crate::sense::{AuthFile, AuthJournal, ExecNetlink, ExecPoll, JOURNAL, Notice, Sensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use std::sync::mpsc::Sender;
 
 /// The sensors that these settings ask for on this host.
 pub fn sensors(
-    auth: &Auth,
+    settings: &Settings,
     cursors: &BTreeMap<Arc<str>, Cursor>,
     notices: &Sender<Notice>,
 ) -> Vec<Box<dyn Sensor>> {
+    let auth = &settings.auth;
     let mut sensors: Vec<Box<dyn Sensor>> = Vec::new();
     // One or the other: what a host's syslog writes into its files is in its journal as well, and would count twice.
     if follows_journal(auth, cursors) {
@@ -23,7 +24,38 @@ pub fn sensors(
         let files = AuthFile::new(&auth.files, auth.start, cursors, notices.clone());
         sensors.push(Box::new(files));
     }
+    sensors.extend(of_processes(&settings.process, notices));
     sensors
+}
+
+/// The one that is asked for, or the first after it that works here. What is missed through that is said aloud.
+fn of_processes(process: &Process, notices: &Sender<Notice>) -> Option<Box<dyn Sensor>> {
+    let environment = &process.environment;
+    if process.sensor == ProcessSensor::None {
+        return None;
+    }
+    if process.sensor != ProcessSensor::Poll {
+        match ExecNetlink::listen(environment, notices.clone()) {
+            Ok(sensor) => return Some(Box::new(sensor)),
+            Err(error) => {
+                let (name, next) = (ExecNetlink::NAME, ExecPoll::NAME);
+                let blind = ExecPoll::BLIND;
+                let text = format!("{name}: {error}; {next} takes its place, and not seen are {blind}");
+                // Nobody listens once the agent is ending.
+                drop(notices.send(Notice::Warning(text)));
+            }
+        }
+    }
+    Some(Box::new(ExecPoll::new(
+        process.poll,
+        environment,
+        notices.clone(),
+    )))
+}
+
+/// Whether one of them sees processes.
+pub fn sees_processes(process: &Process) -> bool {
+    process.sensor != ProcessSensor::None
 }
 
 /// Whether one of them sees logins.

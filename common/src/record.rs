@@ -6,6 +6,7 @@ use crate::finding::Finding;
 use crate::ids::RecordId;
 use crate::process::ProcessId;
 use crate::time::Timestamp;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 /// One fact.
@@ -20,6 +21,8 @@ pub enum Record {
     Outcome(Outcome),
     /// Something was lost.
     Gap(Gap),
+    /// Something became known of an event after it had been told.
+    Amend(Amend),
 }
 
 impl Record {
@@ -30,13 +33,14 @@ impl Record {
             Self::Finding(finding) => finding.id,
             Self::Outcome(outcome) => outcome.id,
             Self::Gap(gap) => gap.id,
+            Self::Amend(amend) => amend.id,
         }
     }
 
     /// The lane it travels on: what people must see never waits behind what they may look up.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Event(_) => Lane::Events,
+            Self::Event(_) | Self::Amend(_) => Lane::Events,
             Self::Finding(_) | Self::Outcome(_) | Self::Gap(_) => Lane::Findings,
         }
     }
@@ -123,4 +127,18 @@ pub struct Gap {
     pub lost: u64,
     /// Why, in a sentence.
     pub reason: String,
+}
+
+/// What became known of an event later: it took longer than anybody should wait for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Amend {
+    /// This record's own id.
+    pub id: RecordId,
+    /// When it became known.
+    pub time: Timestamp,
+    /// The event.
+    pub event: RecordId,
+    /// As [`crate::event::ExecEvent::sha256`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<CompactString>,
 }

@@ -8,6 +8,7 @@ pub mod line;
 pub mod load;
 pub mod network;
 pub mod storm;
+pub mod programs;
 pub mod story;
 pub mod surroundings;
 

@@ -4,18 +4,25 @@ use super::actor::Ask;
 use super::historian::Note;
 use super::keeper::Kept;
 use super::rules::Rules;
+use crate::config::Keep;
 use crate::detect::{Detector as _, Sigma};
-use crate::enrich::Enricher;
+use crate::enrich::{Enricher, Inquiries};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
 use crate::queue::Sender;
 use crate::respond::Login;
+use picket_common::event::Event;
 use picket_common::finding::Finding;
+use picket_common::ids::RecordId;
 use picket_common::record::Record;
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::sync::mpsc::Receiver;
+
+/// How many of the events that were sent are remembered.
+const SENT: usize = 512;
 
 pub(super) fn judge(
     rules: &Rules,
@@ -23,9 +30,11 @@ pub(super) fn judge(
     actor: &Sender<Ask>,
     judged: &Sender<Kept>,
     history: &Sender<Note>,
+    keep: Keep,
+    inquiries: Inquiries,
 ) {
-    let mut recent = Recent::default();
-    let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
+    let (mut recent, mut sent) = (Recent::default(), Sent::default());
+    let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now()).asking(inquiries);
     let (mut sigma, mut findings): (Option<Sigma>, _) = (None, Vec::new());
     let mut events = Vec::new();
     for seen in observed {
@@ -57,15 +66,22 @@ pub(super) fn judge(
             if again {
                 // What it says was said before.
                 findings.clear();
-            } else {
+            } else if travels(&event, keep) || !findings.is_empty() {
+                sent.note(event.id);
                 kept.records.push(Record::Event(event));
             }
             for mut finding in findings.drain(..) {
                 finding.detected = now();
                 let asked = actor.wait(Ask::Found(Box::new(finding.clone())));
                 show(&finding);
+                let events = recent.find(&finding.events);
+                // Nobody knew then that a finding would rest on them.
+                let late = events.iter().filter(|event| !travels(event, keep));
+                for event in late.filter(|event| sent.note(event.id)) {
+                    kept.records.push(Record::Event(event.clone()));
+                }
                 let entry = Entry::Finding {
-                    events: recent.find(&finding.events),
+                    events,
                     finding: finding.clone(),
                 };
                 // A closed queue means that the agent is ending.
@@ -79,9 +95,41 @@ pub(super) fn judge(
                 return;
             }
         }
+        for amended in enricher.take_amended() {
+            if travels(&amended.event, keep) || sent.holds(amended.event.id) {
+                kept.records.push(Record::Amend(amended.record));
+            }
+        }
         if judged.wait(kept).is_err() {
             return;
         }
+    }
+}
+
+/// Whether an event goes to the collector although no finding rests on it.
+fn travels(event: &Event, keep: Keep) -> bool {
+    keep == Keep::All || event.auth().is_some()
+}
+
+/// The last events that were sent because a finding rests on them.
+#[derive(Default)]
+struct Sent(VecDeque<RecordId>);
+
+impl Sent {
+    /// Notes one. Whether it is new.
+    fn note(&mut self, id: RecordId) -> bool {
+        let is_new = !self.holds(id);
+        if is_new {
+            if self.0.len() >= SENT {
+                self.0.pop_front();
+            }
+            self.0.push_back(id);
+        }
+        is_new
+    }
+
+    fn holds(&self, id: RecordId) -> bool {
+        self.0.contains(&id)
     }
 }
 

@@ -14,6 +14,7 @@ mod rule_watch;
 mod rules;
 
 use crate::config::Settings;
+use crate::enrich::Inquirer;
 use crate::observation::{Cursor, Observation};
 use crate::plugs;
 use crate::queue::{Sender, queue};
@@ -90,7 +91,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let (observed, to_judge) = queue("observed", OBSERVED);
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
-    let mut begun = plugs::sensors(&settings.auth, &cursors, &notice);
+    let mut begun = plugs::sensors(settings, &cursors, &notice);
     let places: Vec<_> = begun.iter_mut().flat_map(|sensor| sensor.begin()).collect();
     if let Err(error) = first_places(&spool, &places) {
         tracing::warn!("{error}; were the agent killed now, it would begin somewhere else");
@@ -102,7 +103,9 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         let run = move || supervise(sensor, &observed, &stop);
         sensors.push(spawn("sensor", run)?);
     }
-    drop((observed, notice));
+    let (inquiries, inquirer) = Inquirer::new("/");
+    sensors.push(spawn("inquirer", move || inquirer.answer(&observed))?);
+    drop(notice);
     // Before the actor, which has told it more than the queue holds when the last run could not.
     threads.push({
         let keeper = Keeper {
@@ -135,8 +138,9 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let control = control.listen(&settings.agent.socket);
     let judging = {
         let (rules, judged) = (Arc::clone(&rules), judged.clone());
+        let (keep, inquiries) = (settings.process.keep, inquiries.clone());
         spawn("judge", move || {
-            judge::judge(&rules, &to_judge, &ask, &judged, &note)
+            judge::judge(&rules, &to_judge, &ask, &judged, &note, keep, inquiries)
         })?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;
@@ -166,6 +170,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     }
     // Downstream: each stage ends once nothing can come any more.
     stop.raise();
+    inquiries.end();
     let upstream = sensors.into_iter().chain(control).chain([judging, acting]);
     upstream.chain(threads).for_each(join);
     watch.stop();

@@ -17,6 +17,7 @@ pub(super) fn of_event(event: &Event) -> String {
             let how = match exit.status {
                 ExitStatus::Code(code) => format!("ended with exit status {code}"),
                 ExitStatus::Signal(signal) => format!("was ended by signal {signal}"),
+                ExitStatus::Unknown => "ended".to_owned(),
             };
             format!("{} {how}", program(&exit.program))
         }

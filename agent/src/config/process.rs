@@ -1,6 +1,13 @@
 //! `[process]`: how programs are seen.
 
 use super::document::{Document, Section};
+use super::values::{SPAN, span};
+use compact_str::CompactString;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// More names of variables would cost with every program.
+const MOST_VARIABLES: usize = 32;
 
 /// How programs are seen, and what is kept of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -9,6 +16,10 @@ pub struct Process {
     pub sensor: ProcessSensor,
     /// Which events travel to the collector.
     pub keep: Keep,
+    /// How much time lies between two looks of the sensor that looks now and then.
+    pub poll: Duration,
+    /// The names of the variables of its environment that are kept of a program.
+    pub environment: Vec<CompactString>,
 }
 
 /// What sees programs start.
@@ -40,6 +51,10 @@ impl Default for Process {
         Self {
             sensor: ProcessSensor::Auto,
             keep: Keep::Findings,
+            poll: Duration::from_secs(1),
+            environment: ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"]
+                .map(CompactString::from)
+                .to_vec(),
         }
     }
 }
@@ -63,6 +78,25 @@ impl Process {
             _ => Err(String::new()),
         });
         self.keep = keep.unwrap_or(self.keep);
+        let poll = section.text(document, "poll", SPAN, span);
+        self.poll = poll.unwrap_or(self.poll);
+        let name = "the name of a variable, such as \"LD_PRELOAD\"";
+        let count = Cell::new(0);
+        let environment = section.texts(document, "environment", name, |text| {
+            count.set(count.get() + 1);
+            if count.get() > MOST_VARIABLES {
+                return Err(format!("there are more than {MOST_VARIABLES}"));
+            }
+            let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=');
+            if plain && (1..=64).contains(&text.len()) {
+                Ok(text.into())
+            } else {
+                Err(String::new())
+            }
+        });
+        if let Some(environment) = environment {
+            self.environment = environment;
+        }
         section.finish(document);
     }
 }

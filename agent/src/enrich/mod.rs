@@ -1,8 +1,20 @@
 //! From what a sensor saw to what happened.
 
-mod lineage;
+mod containers;
+mod hashes;
+mod image;
+mod inquiry;
+mod logins;
+mod packages;
+mod processes;
+mod programs;
+mod users;
 
-pub use lineage::Lineage;
+pub use inquiry::{Inquirer, Inquiries};
+pub use processes::Processes;
+pub use programs::Amended;
+
+use programs::Programs;
 
 use crate::observation::{Body, Observation};
 use crate::parse::stamp::Calendar;
@@ -12,9 +24,10 @@ use picket_common::event::{AuthEvent, Event, Payload};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
 
-/// Makes events; remembers what helps to read times.
+/// Makes events; remembers what helps to read times and to know processes.
 pub struct Enricher {
     calendar: Calendar,
+    programs: Programs,
 }
 
 impl Enricher {
@@ -22,7 +35,22 @@ impl Enricher {
     pub fn new(zone: TimeZone, now: Timestamp) -> Self {
         Self {
             calendar: Calendar::new(zone, now),
+            programs: Programs::new(None),
         }
+    }
+
+    /// Asks for what takes longer: hashes and packages of files. Without that they stay unknown.
+    #[must_use]
+    pub fn asking(self, inquiries: Inquiries) -> Self {
+        Self {
+            programs: Programs::new(Some(inquiries)),
+            ..self
+        }
+    }
+
+    /// The events of which more became known with the last observations.
+    pub fn take_amended(&mut self) -> Vec<Amended> {
+        self.programs.take_amended()
     }
 
     /// Adds the events that an observation tells of.
@@ -31,11 +59,22 @@ impl Enricher {
         let read = match seen.body {
             Body::Line(line) => self.line(&line, observed),
             Body::JournalEntry(entry) => journal(&entry),
-            Body::Processes(_) | Body::File(_) => None,
+            Body::Processes(sightings) => {
+                for sighting in sightings {
+                    self.programs.enrich(&origin.source, sighting, observed, events);
+                }
+                None
+            }
+            Body::File(_) => None,
+            Body::Hashed(hashed) => {
+                self.programs.learn(hashed, observed);
+                None
+            }
         };
         events.extend(read.map(|(time, auth)| {
             // A line without a time of its own happened when it was seen.
             let time = time.unwrap_or(observed);
+            self.programs.note(time, &auth);
             Event {
                 id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
                 time,

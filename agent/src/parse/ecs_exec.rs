@@ -269,6 +269,7 @@ mod tests {
                 unlinked: true,
                 memfd: false,
             }),
+            version: None,
             cgroup: Some(99),
             namespaces: Some(Namespaces { mount: 1, pid: 2 }),
             ancestors: vec![ancestor(5, "/bin/sh"), ancestor(1, "/sbin/init")],

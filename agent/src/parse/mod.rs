@@ -6,8 +6,10 @@
 
 pub mod auditd;
 pub mod auth;
+pub mod cgroup;
 pub mod ecs_exec;
 pub mod journal_json;
 pub mod scan;
+pub mod sockets;
 pub mod stamp;
 pub mod syslog;

@@ -3,7 +3,7 @@
 use super::facts::HostFacts;
 use super::login::Login;
 use super::sessions::Session;
-use super::sockets;
+use crate::parse::sockets;
 use hashlink::LruCache;
 use picket_common::action::Network;
 use picket_common::finding::Finding;

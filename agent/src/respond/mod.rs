@@ -11,7 +11,6 @@ mod ledger;
 mod login;
 mod response;
 mod sessions;
-mod sockets;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! Who was logged in from elsewhere before the agent looked: what no log that it reads may tell.
 
-use super::sockets::{Socket, sockets};
+use crate::parse::sockets::{Socket, sockets};
 use picket_common::time::Timestamp;
 use std::collections::HashMap;
 use std::fs;
@@ -101,7 +101,7 @@ fn peers(proc: &Path) -> HashMap<String, IpAddr> {
     };
     all.iter()
         .filter(|socket| socket.is_established() && is_roots(socket.port))
-        .filter_map(|socket| Some((format!("socket:[{}]", socket.inode), socket.remote?)))
+        .filter_map(|socket| Some((format!("socket:[{}]", socket.inode), socket.remote()?)))
         .collect()
 }
 

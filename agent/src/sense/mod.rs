@@ -2,11 +2,17 @@
 
 mod auth_file;
 mod auth_journal;
+mod exec_netlink;
+mod exec_poll;
+mod losses;
+mod sightings;
 mod tail;
 mod watch;
 
 pub use auth_file::AuthFile;
 pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
+pub use exec_netlink::ExecNetlink;
+pub use exec_poll::ExecPoll;
 
 use crate::observation::{Cursor, Observation};
 use crate::queue::{Closed, Sender};

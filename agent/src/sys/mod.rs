@@ -6,12 +6,16 @@ mod clock;
 pub mod nft;
 mod pidfd;
 pub mod proc;
+mod proc_connector;
+mod proc_fs;
 mod stop;
 mod tool;
 
 pub use changes::Changes;
 pub use child::ended_within;
-pub use clock::is_synchronised;
 pub use pidfd::{Pidfd, PidfdError, Signal};
+pub use clock::{Clocks, is_synchronised};
+pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
+pub use proc_fs::{Process, Stat, pids, version};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};

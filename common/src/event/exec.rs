@@ -2,6 +2,7 @@
 
 use super::{Container, Login};
 use crate::process::ProcessId;
+use crate::time::Timestamp;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct ExecEvent {
     /// The file behind `executable`; `None` where it could not be looked at in time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file: Option<ExecutedFile>,
+    /// `picket.file.changed`, `.size`: which content that has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<FileVersion>,
     /// `picket.process.cgroup.id`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cgroup: Option<u64>,
@@ -75,6 +79,7 @@ impl ExecEvent {
             credentials,
             tty: None,
             file: None,
+            version: None,
             cgroup: None,
             namespaces: None,
             ancestors: Vec::new(),
@@ -133,6 +138,15 @@ pub struct ExecutedFile {
     /// It lies in memory only.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub memfd: bool,
+}
+
+/// Which content a file has: what changes that changes these.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct FileVersion {
+    /// When the file, or what is said of it, was last changed: `st_ctime`.
+    pub changed: Timestamp,
+    /// Its length in bytes.
+    pub size: u64,
 }
 
 /// In which namespaces a process is.

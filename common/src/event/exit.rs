@@ -24,6 +24,8 @@ pub enum ExitStatus {
     Code(i32),
     /// `picket.process.exit_signal`: by the signal of that number.
     Signal(i32),
+    /// Nobody saw it end: it was only found to be gone.
+    Unknown,
 }
 
 impl ExitStatus {

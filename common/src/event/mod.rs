@@ -12,7 +12,7 @@ mod signal;
 
 pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
 pub use connect::{ConnectEvent, Direction};
-pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
+pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};
 pub use file::{FileAction, FileContent, FileEvent, FileIdentity, YaraMatch};
 pub use origin::{Container, Login};

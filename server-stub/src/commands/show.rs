@@ -68,6 +68,10 @@ fn sentence(record: &Record) -> String {
             };
             format!("{} {kind} {target} {what}", outcome.time)
         }
+        Record::Amend(amend) => {
+            let sha256 = amend.sha256.as_deref().unwrap_or("unknown");
+            format!("{} of event {}: SHA-256 {sha256}", amend.time, amend.event)
+        }
         Record::Gap(gap) => format!("{} lost {} at {}: {}", gap.time, gap.lost, gap.place, gap.reason),
     }
 }

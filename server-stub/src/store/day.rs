@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// `kind`: 0 event, 1 finding, 2 outcome, 3 gap. `arrival` orders what was received; followers go on from there.
+/// `kind`: 0 event or what became known of one later, 1 finding, 2 outcome, 3 gap. `arrival` orders what was received; followers go on from there.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS records(
         arrival INTEGER PRIMARY KEY, agent TEXT NOT NULL, id BLOB NOT NULL, kind INTEGER NOT NULL, lane INTEGER NOT NULL,
@@ -60,6 +60,7 @@ impl Day {
             Record::Finding(finding) => (1, finding.time),
             Record::Outcome(outcome) => (2, outcome.time),
             Record::Gap(gap) => (3, gap.time),
+            Record::Amend(amend) => (0, amend.time),
         };
         let lane = match entry.record.lane() {
             Lane::Findings => 0,

@@ -175,5 +175,6 @@ fn first_pending(directory: &Path, lane: Lane, pending: Pending) -> Option<Times
         Record::Finding(finding) => finding.detected,
         Record::Outcome(outcome) => outcome.time,
         Record::Gap(gap) => gap.time,
+        Record::Amend(amend) => amend.time,
     })
 }

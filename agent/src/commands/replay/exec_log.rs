@@ -3,7 +3,7 @@
 use super::super::Failure;
 use super::super::lines::Lines;
 use super::judge::Read;
-use crate::enrich::Lineage;
+use crate::enrich::Processes;
 use crate::parse::auditd::{Joiner, Record};
 use crate::parse::{ecs_exec, scan};
 use clap::ValueEnum;
@@ -33,7 +33,7 @@ pub(super) struct ExecLog {
     format: Format,
     lines: Lines,
     joiner: Joiner,
-    lineage: Lineage,
+    processes: Processes,
     unread: u64,
 }
 
@@ -53,7 +53,7 @@ impl ExecLog {
             format,
             lines,
             joiner: Joiner::default(),
-            lineage: Lineage::default(),
+            processes: Processes::default(),
             unread: 0,
         })
     }
@@ -91,7 +91,7 @@ impl ExecLog {
             let (unread, path) = (self.unread, Plain(&self.path));
             writeln!(complaints, "picket: {path}: {unread} lines could not be read")?;
         }
-        let evicted = self.lineage.evicted();
+        let evicted = self.processes.evicted();
         if evicted > 0 {
             writeln!(
                 complaints,
@@ -102,7 +102,7 @@ impl ExecLog {
     }
 
     fn read(&mut self, line: u64, time: Option<Timestamp>, mut event: Box<ExecEvent>) -> Read {
-        self.lineage.complete(&mut event);
+        self.processes.complete(&mut event);
         let payload = Payload::Exec(event);
         Read { line, time, payload }
     }

@@ -1,31 +1,39 @@
 //! The kernel's table of TCP sockets, `/proc/net/tcp`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One line: numbers stay as they are written.
-pub(super) struct Socket<'a> {
+pub struct Socket<'a> {
     /// The own port, in hexadecimal.
-    pub(super) port: &'a str,
-    /// `None` where the address cannot be read.
-    pub(super) remote: Option<IpAddr>,
+    pub port: &'a str,
+    /// The other end; `None` where the address cannot be read.
+    pub peer: Option<SocketAddr>,
     state: &'a str,
     /// Whose it is.
-    pub(super) user: &'a str,
-    pub(super) inode: &'a str,
+    pub user: &'a str,
+    /// Its number, by which a process that holds it names it.
+    pub inode: &'a str,
 }
 
 impl Socket<'_> {
-    pub(super) fn listens(&self) -> bool {
+    /// Whether it waits for connections.
+    pub fn listens(&self) -> bool {
         self.state == "0A"
     }
 
-    pub(super) fn is_established(&self) -> bool {
+    /// Where the other end is, if it is connected.
+    pub fn remote(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip())
+    }
+
+    /// Whether it is connected.
+    pub fn is_established(&self) -> bool {
         self.state == "01"
     }
 }
 
 /// All of a table.
-pub(super) fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
+pub fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
     table.lines().skip(1).filter_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (local, remote, state) = (words.next()?, words.next()?, words.next()?);
@@ -33,7 +41,7 @@ pub(super) fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
         let user = words.nth(3).unwrap_or_default();
         Some(Socket {
             port: local.rsplit_once(':')?.1,
-            remote: socket_address(remote),
+            peer: socket_address(remote),
             state,
             user,
             inode: words.nth(1).unwrap_or_default(),
@@ -42,29 +50,30 @@ pub(super) fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
 }
 
 /// Whether somebody at `address` holds a connection to a port that this host listens on.
-pub(super) fn is_connected(table: &str, address: IpAddr) -> bool {
+pub fn is_connected(table: &str, address: IpAddr) -> bool {
     let listening: Vec<&str> = sockets(table)
         .filter(Socket::listens)
         .map(|socket| socket.port)
         .collect();
     sockets(table).any(|socket| {
-        socket.is_established() && socket.remote == Some(address) && listening.contains(&socket.port)
+        socket.is_established() && socket.remote() == Some(address) && listening.contains(&socket.port)
     })
 }
 
-/// Addresses are in hexadecimal, as they lie in memory.
-fn socket_address(text: &str) -> Option<IpAddr> {
-    let (digits, _) = text.split_once(':')?;
+/// Addresses are in hexadecimal, as they lie in memory; the port is as people read it.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let (digits, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
     if digits.len() == 8 {
         let bits = u32::from_str_radix(digits, 16).ok()?;
-        return Some(IpAddr::from(bits.to_ne_bytes()));
+        return Some(SocketAddr::new(IpAddr::from(bits.to_ne_bytes()), port));
     }
     let mut bytes = [0_u8; 16];
     for (at, place) in bytes.chunks_exact_mut(4).enumerate() {
         let word = u32::from_str_radix(digits.get(at * 8..at * 8 + 8)?, 16).ok()?;
         place.copy_from_slice(&word.to_ne_bytes());
     }
-    Some(IpAddr::V6(bytes.into()).to_canonical())
+    Some(SocketAddr::new(IpAddr::V6(bytes.into()).to_canonical(), port))
 }
 
 #[cfg(test)]
@@ -82,5 +91,7 @@ mod tests {
         // IPv4 at a port of IPv6.
         let mapped = "x\n 0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A\n 1: 0000000000000000FFFF0000016433C6:0016 0000000000000000FFFF0000096433C6:9C40 01\n";
         assert!(is_connected(mapped, "198.51.100.9".parse().unwrap()));
+        let peer = sockets(mapped).nth(1).and_then(|socket| socket.peer);
+        assert_eq!(peer, Some("198.51.100.9:40000".parse().unwrap()));
     }
 }

@@ -1,0 +1,299 @@
+//! What processes did, with what the host knows of them.
+
+use super::containers::Containers;
+use super::hashes::{Hash, Hashes};
+use super::inquiry::Inquiries;
+use super::logins::Logins;
+use super::processes::{Processes, Seen};
+use super::users::Users;
+use crate::observation::{FileKey, Hashed, ProcessSeen, Sighting};
+use crate::sys::{Clocks, version};
+use compact_str::CompactString;
+use nix::sys::stat::stat;
+use picket_common::event::{
+    AuthEvent, ConnectEvent, Event, ExecEvent, ExitEvent, Payload, PrivilegeEvent, Program, SignalEvent,
+};
+use picket_common::ids::RecordId;
+use picket_common::process::ProcessId;
+use picket_common::record::Amend;
+use picket_common::time::Timestamp;
+use std::time::Duration;
+
+/// How often it is asked whether packages came or went, while programs start at all.
+const PACKAGES: Duration = Duration::from_secs(2);
+/// How often the host's name and clocks are looked at.
+const HOST: Duration = Duration::from_secs(1);
+/// How often it is said that processes had to be forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// Makes events of sightings. One boot of one host.
+pub(super) struct Programs {
+    boot: String,
+    host: Option<CompactString>,
+    clocks: Option<Clocks>,
+    processes: Processes,
+    users: Users,
+    logins: Logins,
+    containers: Containers,
+    hashes: Hashes,
+    inquiries: Option<Inquiries>,
+    looked: Option<Timestamp>,
+    packages: Option<Timestamp>,
+    forgotten: (Option<Timestamp>, u64),
+    amended: Vec<Amended>,
+}
+
+/// An event of which more became known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Amended {
+    /// With what is known now. Rules have judged it without that.
+    pub event: Event,
+    /// What travels.
+    pub record: Amend,
+}
+
+impl Programs {
+    pub(super) fn new(inquiries: Option<Inquiries>) -> Self {
+        Self {
+            boot: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
+            host: None,
+            clocks: None,
+            processes: Processes::default(),
+            users: Users::new("/etc/passwd"),
+            logins: Logins::default(),
+            containers: Containers::default(),
+            hashes: Hashes::default(),
+            inquiries,
+            looked: None,
+            packages: None,
+            forgotten: (None, 0),
+            amended: Vec::new(),
+        }
+    }
+
+    /// Takes note of what a log says of logins.
+    pub(super) fn note(&mut self, time: Timestamp, auth: &AuthEvent) {
+        self.logins.note(time, auth);
+    }
+
+    /// Adds the event that a sighting is, if it is one.
+    pub(super) fn enrich(
+        &mut self,
+        source: &str,
+        sighting: Sighting,
+        observed: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        self.look(observed);
+        let Sighting { time, number, what } = sighting;
+        let (process, payload) = match what {
+            ProcessSeen::Running(mut exec) => {
+                if self.processes.find(exec.process).is_none() {
+                    exec.container = self.containers.of(&exec);
+                    self.processes.complete(&mut exec);
+                }
+                return;
+            }
+            ProcessSeen::Forked { parent, child } => return self.processes.fork(parent, child),
+            ProcessSeen::Exec(mut exec) => {
+                let awaited = self.exec(&mut exec);
+                let process = exec.process;
+                let event = self.event(source, (time, number, observed), process, Payload::Exec(exec));
+                if let Some(file) = awaited {
+                    self.hashes.wait(file, &event);
+                }
+                events.push(event);
+                return;
+            }
+            ProcessSeen::Exited { process, status } => {
+                let program = self.program(process);
+                let began = self.clocks.filter(|_| program.process.is_certain());
+                let ran = began.map(|clocks| time.since(clocks.began(program.process.start)));
+                self.processes.end(process, time);
+                (process, Payload::Exit(ExitEvent { program, status, ran }.into()))
+            }
+            ProcessSeen::Connected {
+                process,
+                direction,
+                local,
+                remote,
+            } => {
+                let program = self.program(process);
+                let connect = ConnectEvent {
+                    program,
+                    direction,
+                    local,
+                    remote,
+                };
+                (process, Payload::Connect(connect.into()))
+            }
+            ProcessSeen::Raised {
+                process,
+                former_uid,
+                credentials,
+            } => {
+                let mut program = self.program(process);
+                program.effective_uid = Some(credentials.effective_uid);
+                program.user = self.users.name(credentials.effective_uid);
+                (
+                    process,
+                    Payload::Privilege(PrivilegeEvent { program, former_uid }.into()),
+                )
+            }
+            ProcessSeen::Signalled {
+                process,
+                signal,
+                target,
+            } => {
+                let (program, target) = (self.program(process), self.program(target));
+                let event = SignalEvent {
+                    program,
+                    signal,
+                    target,
+                };
+                (process, Payload::Signal(event.into()))
+            }
+        };
+        events.push(self.event(source, (time, number, observed), process, payload));
+    }
+
+    /// Takes what was found out of a file.
+    pub(super) fn learn(&mut self, hashed: Hashed, observed: Timestamp) {
+        let sha256 = hashed.sha256.clone();
+        for mut event in self.hashes.learn(hashed) {
+            if let Payload::Exec(exec) = &mut event.payload
+                && sha256.is_some()
+            {
+                exec.sha256.clone_from(&sha256);
+                let record = Amend {
+                    id: RecordId::derived(observed, &[b"amend", &event.id.to_bytes()]),
+                    time: observed,
+                    event: event.id,
+                    sha256: sha256.clone(),
+                };
+                self.amended.push(Amended { event, record });
+            }
+        }
+    }
+
+    /// Takes the events of which more became known.
+    pub(super) fn take_amended(&mut self) -> Vec<Amended> {
+        std::mem::take(&mut self.amended)
+    }
+
+    /// Adds what is known of a program that starts. Gives its file, when its hash is awaited.
+    fn exec(&mut self, exec: &mut ExecEvent) -> Option<FileKey> {
+        exec.container = self.containers.of(exec);
+        exec.user = self.users.name(exec.credentials.effective_uid);
+        self.processes.complete(exec);
+        exec.host.clone_from(&self.host);
+        let seen = self.processes.find(exec.process);
+        let clocks = self.clocks.as_ref();
+        if let Some((seen, clocks)) = seen.zip(clocks) {
+            let login = self.logins.of(seen, &self.users, clocks);
+            exec.login = login.map(|login| login.as_ref().clone().into());
+        }
+        let inquiries = self.inquiries.as_ref()?;
+        let file = exec.file?;
+        if !file.unlinked && !file.memfd {
+            exec.package = inquiries.owner(&exec.executable);
+        }
+        let file = FileKey {
+            device: file.device,
+            inode: file.inode,
+            version: exec.version.or_else(|| looked_up(exec))?,
+        };
+        match self.hashes.of(&file) {
+            Hash::Known(sha256) => {
+                exec.sha256 = sha256;
+                None
+            }
+            Hash::Awaited => Some(file),
+            Hash::Unknown => {
+                let asked = self.hashes.has_room() && inquiries.hash(exec.process, &exec.executable, file);
+                asked.then_some(file)
+            }
+        }
+    }
+
+    /// What is known of a process.
+    fn program(&mut self, process: ProcessId) -> Program {
+        let Some(seen) = self.processes.find(process) else {
+            return Program::unknown(process);
+        };
+        let seen: Seen = seen.clone();
+        let login = self
+            .clocks
+            .and_then(|clocks| self.logins.of(&seen, &self.users, &clocks));
+        Program {
+            process: seen.process,
+            executable: Some(seen.image.executable.clone()),
+            command_line: Some(seen.image.command_line.clone()),
+            effective_uid: Some(seen.image.credentials.effective_uid),
+            user: self.users.name(seen.image.credentials.effective_uid),
+            ancestors: self.processes.ancestors(seen.process),
+            login: login.map(|login| login.as_ref().clone().into()),
+            container: seen.image.container.clone(),
+        }
+    }
+
+    fn event(
+        &self,
+        source: &str,
+        (time, number, observed): (Timestamp, u64, Timestamp),
+        process: ProcessId,
+        payload: Payload,
+    ) -> Event {
+        let (number, pid) = (number.to_le_bytes(), process.pid.to_le_bytes());
+        let parts: [&[u8]; 4] = [source.as_bytes(), self.boot.as_bytes(), &number, &pid];
+        Event {
+            id: RecordId::derived(time, &parts),
+            time,
+            observed,
+            payload,
+        }
+    }
+
+    /// Looks at what may have changed, now and then.
+    fn look(&mut self, now: Timestamp) {
+        let due = |last: Option<Timestamp>, between| {
+            // Also when the clock was set back.
+            last.is_none_or(|last| now < last || now.since(last) >= between)
+        };
+        if !due(self.looked, HOST) {
+            return;
+        }
+        self.looked = Some(now);
+        self.users.look(now);
+        self.clocks = Clocks::read().ok().or(self.clocks);
+        self.host = nix::unistd::gethostname()
+            .ok()
+            .map(|name| CompactString::from(name.to_string_lossy()));
+        if due(self.packages, PACKAGES) {
+            self.packages = Some(now);
+            if let Some(inquiries) = &self.inquiries {
+                inquiries.look_at_packages();
+            }
+        }
+        let (said, before) = self.forgotten;
+        let evicted = self.processes.evicted();
+        if evicted > before && due(said, FORGOTTEN) {
+            self.forgotten = (Some(now), evicted);
+            let more = evicted - before;
+            tracing::warn!(
+                "{more} processes had to be forgotten to make room for others; what they start has no ancestors"
+            );
+        }
+    }
+}
+
+/// Which content a file has that the sensor did not look at; `None` where its path leads elsewhere by now.
+fn looked_up(exec: &ExecEvent) -> Option<picket_common::event::FileVersion> {
+    let file = exec.file?;
+    let running = format!("/proc/{}/exe", exec.process.pid);
+    let paths = [running.as_str(), exec.executable.as_str()];
+    paths.into_iter().find_map(|path| {
+        let data = stat(path).ok()?;
+        ((data.st_dev, data.st_ino) == (file.device, file.inode)).then(|| version(&data))
+    })
+}
