@@ -1,8 +1,8 @@
 //! Which parts there are: the one place that names them all.
 
-use crate::config::{Auth, Journal};
+use crate::config::{Auth, Journal, ProcessSensor, Settings};
 use crate::observation::Cursor;
-use crate::sense::{AuthFile, AuthJournal, JOURNAL, Notice, Sensor};
+use crate::sense::{AuthFile, AuthJournal, ExecEbpf, JOURNAL, Notice, Sensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use std::sync::mpsc::Sender;
 
 /// The sensors that these settings ask for on this host.
 pub fn sensors(
-    auth: &Auth,
+    settings: &Settings,
     cursors: &BTreeMap<Arc<str>, Cursor>,
     notices: &Sender<Notice>,
 ) -> Vec<Box<dyn Sensor>> {
+    let auth = &settings.auth;
     let mut sensors: Vec<Box<dyn Sensor>> = Vec::new();
     // One or the other: what a host's syslog writes into its files is in its journal as well, and would count twice.
     if follows_journal(auth, cursors) {
@@ -22,6 +23,13 @@ pub fn sensors(
     } else if !auth.files.is_empty() {
         let files = AuthFile::new(&auth.files, auth.start, cursors, notices.clone());
         sensors.push(Box::new(files));
+    }
+    if matches!(settings.process.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf) {
+        match ExecEbpf::open(&settings.process, notices.clone()) {
+            Ok(sensor) => sensors.push(Box::new(sensor)),
+            // Nobody listens any more when the agent is ending.
+            Err(error) => drop(notices.send(Notice::Warning(format!("processes are not seen: {error}")))),
+        }
     }
     sensors
 }

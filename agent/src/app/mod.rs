@@ -90,7 +90,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let (observed, to_judge) = queue("observed", OBSERVED);
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
-    let mut begun = plugs::sensors(&settings.auth, &cursors, &notice);
+    let mut begun = plugs::sensors(settings, &cursors, &notice);
     let places: Vec<_> = begun.iter_mut().flat_map(|sensor| sensor.begin()).collect();
     if let Err(error) = first_places(&spool, &places) {
         tracing::warn!("{error}; were the agent killed now, it would begin somewhere else");

@@ -1,5 +1,6 @@
 //! Thin layers over what the kernel offers.
 
+pub mod bpf;
 mod changes;
 mod child;
 mod clock;
