@@ -2,8 +2,9 @@
 
 use crate::config::{Auth, Journal, Process, ProcessSensor, Settings};
 use crate::observation::Cursor;
-use crate::sense::{AuthFile, AuthJournal, ExecNetlink, ExecPoll, JOURNAL, Notice, Sensor};
+use crate::sense::{AuthFile, AuthJournal, ExecEbpf, ExecNetlink, ExecPoll, JOURNAL, Notice, Sensor};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -34,16 +35,21 @@ fn of_processes(process: &Process, notices: &Sender<Notice>) -> Option<Box<dyn S
     if process.sensor == ProcessSensor::None {
         return None;
     }
+    let fall_back = |name: &str, error: &dyn Display, next: &str, blind: &str| {
+        let text = format!("{name}: {error}; {next} takes its place, and not seen are {blind}");
+        // Nobody listens once the agent is ending.
+        drop(notices.send(Notice::Warning(text)));
+    };
+    if matches!(process.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf) {
+        match ExecEbpf::open(process, notices.clone()) {
+            Ok(sensor) => return Some(Box::new(sensor)),
+            Err(error) => fall_back(ExecEbpf::NAME, &error, ExecNetlink::NAME, ExecNetlink::BLIND),
+        }
+    }
     if process.sensor != ProcessSensor::Poll {
         match ExecNetlink::listen(environment, notices.clone()) {
             Ok(sensor) => return Some(Box::new(sensor)),
-            Err(error) => {
-                let (name, next) = (ExecNetlink::NAME, ExecPoll::NAME);
-                let blind = ExecPoll::BLIND;
-                let text = format!("{name}: {error}; {next} takes its place, and not seen are {blind}");
-                // Nobody listens once the agent is ending.
-                drop(notices.send(Notice::Warning(text)));
-            }
+            Err(error) => fall_back(ExecNetlink::NAME, &error, ExecPoll::NAME, ExecPoll::BLIND),
         }
     }
     Some(Box::new(ExecPoll::new(

@@ -7,8 +7,9 @@ pub mod laboratory;
 pub mod line;
 pub mod load;
 pub mod network;
-pub mod storm;
 pub mod programs;
+pub mod sensor;
+pub mod storm;
 pub mod story;
 pub mod surroundings;
 
@@ -24,7 +25,7 @@ pub fn picket() -> Command {
 }
 
 /// A binary of the workspace: it lies beside the folder of the running test's own.
-fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
     let path = own
         .ancestors()

@@ -1,9 +1,10 @@
 //! `[process]`: how programs are seen.
 
 use super::document::{Document, Section};
-use super::values::{SPAN, span};
+use super::values::{ABSOLUTE, SPAN, path, ring, span};
 use compact_str::CompactString;
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// More names of variables would cost with every program.
@@ -14,6 +15,12 @@ const MOST_VARIABLES: usize = 32;
 pub struct Process {
     /// What sees them.
     pub sensor: ProcessSensor,
+    /// How many bytes the kernel keeps of what the agent has not yet read: a power of two.
+    pub ring: u32,
+    /// Programs that are not judged, by the path of their file.
+    pub exclude_images: Vec<PathBuf>,
+    /// Folders of cgroups in which nothing is seen.
+    pub exclude_cgroups: Vec<PathBuf>,
     /// Which events travel to the collector.
     pub keep: Keep,
     /// How much time lies between two looks of the sensor that looks now and then.
@@ -46,15 +53,28 @@ pub enum Keep {
     All,
 }
 
+/// What makes a program load what others wrote, or hides what was typed.
+const ENVIRONMENT: [&str; 8] = [
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "LD_AUDIT",
+    "BASH_ENV",
+    "HISTFILE",
+    "PYTHONPATH",
+    "PERL5OPT",
+    "NODE_OPTIONS",
+];
+
 impl Default for Process {
     fn default() -> Self {
         Self {
             sensor: ProcessSensor::Auto,
+            ring: 8 << 20,
+            environment: ENVIRONMENT.map(CompactString::from).to_vec(),
+            exclude_images: Vec::new(),
+            exclude_cgroups: Vec::new(),
             keep: Keep::Findings,
             poll: Duration::from_secs(1),
-            environment: ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"]
-                .map(CompactString::from)
-                .to_vec(),
         }
     }
 }
@@ -72,6 +92,12 @@ impl Process {
             _ => Err(String::new()),
         });
         self.sensor = sensor.unwrap_or(self.sensor);
+        let wanted = r#"a power of two such as "8MiB", from "64KiB" to "1GiB""#;
+        self.ring = section.text(document, "ring", wanted, ring).unwrap_or(self.ring);
+        let images = section.texts(document, "exclude_images", ABSOLUTE, path);
+        self.exclude_images = images.unwrap_or_else(|| std::mem::take(&mut self.exclude_images));
+        let cgroups = section.texts(document, "exclude_cgroups", ABSOLUTE, path);
+        self.exclude_cgroups = cgroups.unwrap_or_else(|| std::mem::take(&mut self.exclude_cgroups));
         let keep = section.text(document, "keep", r#""findings" or "all""#, |text| match text {
             "findings" => Ok(Keep::Findings),
             "all" => Ok(Keep::All),

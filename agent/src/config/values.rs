@@ -44,6 +44,20 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn quota(text: &str) -> Result<u64, String> {
+    bytes(text)?
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| "out of bounds".to_owned())
+}
+
+pub(super) fn ring(text: &str) -> Result<u32, String> {
+    bytes(text)?
+        .filter(|bytes| bytes.is_power_of_two() && (64 << 10..=1 << 30).contains(bytes))
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .ok_or_else(|| "out of bounds, or no power of two".to_owned())
+}
+
+/// `None` for more than can be counted.
+fn bytes(text: &str) -> Result<Option<u64>, String> {
     let (number, unit) = quantity(text)?;
     let bytes = match unit {
         "KiB" => 1 << 10,
@@ -56,10 +70,7 @@ pub(super) fn quota(text: &str) -> Result<u64, String> {
             ));
         }
     };
-    number
-        .checked_mul(bytes)
-        .filter(|bytes| *bytes >= 1 << 20)
-        .ok_or_else(|| "out of bounds".to_owned())
+    Ok(number.checked_mul(bytes))
 }
 
 fn quantity(text: &str) -> Result<(u64, &str), String> {

@@ -2,6 +2,7 @@
 
 mod auth_file;
 mod auth_journal;
+mod exec_ebpf;
 mod exec_netlink;
 mod exec_poll;
 mod losses;
@@ -11,12 +12,14 @@ mod watch;
 
 pub use auth_file::AuthFile;
 pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
+pub use exec_ebpf::ExecEbpf;
 pub use exec_netlink::ExecNetlink;
 pub use exec_poll::ExecPoll;
 
 use crate::observation::{Cursor, Observation};
 use crate::queue::{Closed, Sender};
 use crate::sys::Stop;
+use crate::sys::bpf::BpfError;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -47,6 +50,9 @@ pub enum SenseError {
     /// A program that does the seeing ended.
     #[error("{0} ended: {1}")]
     Ended(&'static str, String),
+    /// The program in the kernel that does the seeing.
+    #[error("{0}: {1}")]
+    Kernel(&'static str, BpfError),
 }
 
 /// What an operator should know of a sensor.
@@ -75,14 +81,14 @@ impl fmt::Display for Notice {
 }
 
 /// How a sensor's work ended early.
-enum Broken {
+enum Broken<E = io::Error> {
     /// Nobody reads the queue: the agent is ending.
     Closed,
     /// The source.
-    Source(io::Error),
+    Source(E),
 }
 
-impl From<Closed> for Broken {
+impl<E> From<Closed> for Broken<E> {
     fn from(_: Closed) -> Self {
         Self::Closed
     }

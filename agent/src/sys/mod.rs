@@ -1,5 +1,6 @@
 //! Thin layers over what the kernel offers.
 
+pub mod bpf;
 mod changes;
 mod child;
 mod clock;
@@ -13,8 +14,8 @@ mod tool;
 
 pub use changes::Changes;
 pub use child::ended_within;
-pub use pidfd::{Pidfd, PidfdError, Signal};
 pub use clock::{Clocks, is_synchronised};
+pub use pidfd::{Pidfd, PidfdError, Signal};
 pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
 pub use proc_fs::{Process, Stat, pids, version};
 pub use stop::Stop;

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct ExecEvent {
     /// `process.pid`, `picket.process.start`
     pub process: ProcessId,
-    /// `process.executable`: the path by which it was started, made absolute.
+    /// `process.executable`: the path of the file that runs, with all links followed; of a script that of its interpreter. Where
+    /// that could not be had, the path by which it was started, made absolute.
     pub executable: CompactString,
     /// `process.args`
     pub args: Vec<CompactString>,

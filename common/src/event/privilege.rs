@@ -3,8 +3,9 @@
 use super::Program;
 use serde::{Deserialize, Serialize};
 
-/// A process was found with root's rights that it did not have before, though it ran no set-uid file and its parent was not
-/// root: what an attack on the kernel looks like. Field docs name the ECS 9 field that carries each.
+/// A process was found with root's rights that it did not have before, though it ran no set-uid file and kept no way back from
+/// when it was root: what an attack on the kernel looks like, and what a file with CAP_SETUID allows. Field docs name the ECS 9
+/// field that carries each.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PrivilegeEvent {
     /// Which; `process.user.id` is 0.

@@ -1,0 +1,182 @@
+//! From what the kernel tells of a program to the vocabulary.
+
+use super::record::{Exec, Flags, Identity, Process};
+use compact_str::CompactString;
+use picket_common::event::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
+use picket_common::process::ProcessId;
+use std::fs::File;
+use std::io::Read as _;
+
+/// As much of arguments is kept, and as much of the environment looked at.
+const MOST: usize = 32 << 10;
+/// What the kernel calls files of `memfd_create`.
+const MEMFD: &[u8] = b"memfd:";
+const SET_UID: u32 = 0o4000;
+/// There is none.
+const NONE: u32 = u32::MAX;
+
+/// The event of a program that starts, with those variables of its environment that are wanted.
+pub(super) fn event(exec: &Exec<'_>, wanted: &[CompactString]) -> ExecEvent {
+    let process = id(exec.process);
+    let cwd = (!exec.flags.has(Flags::CWD_UNSURE)).then(|| path(exec.cwd));
+    let executable = executable(exec, cwd.as_deref().unwrap_or_default());
+    let mut event = ExecEvent::new(process, "", credentials(&exec.identity));
+    event.executable = text(&executable);
+    let name_of_none = exec.flags.has(Flags::PATH_NONE);
+    event.file = (exec.inode != 0).then(|| ExecutedFile {
+        device: device(exec.device),
+        inode: exec.inode,
+        unlinked: exec.links == 0,
+        memfd: name_of_none && exec.path.starts_with(MEMFD),
+    });
+    event.working_directory = cwd.map(|cwd| text(&cwd));
+    if !exec.flags.has(Flags::EXCLUDED) {
+        arguments(exec, &mut event);
+        environment(exec, wanted, &mut event);
+    }
+    event.tty = (!exec.tty.is_empty()).then(|| terminal(exec.tty));
+    event.cgroup = (exec.cgroup != 0).then_some(exec.cgroup);
+    event.namespaces = (exec.mount_namespace != 0).then_some(Namespaces {
+        mount: exec.mount_namespace,
+        pid: exec.pid_namespace,
+    });
+    let ancestors = exec.ancestors().map(|ancestor| Ancestor {
+        process: id(ancestor),
+        executable: None,
+        command_line: None,
+    });
+    event.ancestors = ancestors.collect();
+    event
+}
+
+/// The arguments of what runs already, which the kernel did not tell.
+pub(super) fn add_arguments(event: &mut ExecEvent) {
+    if let Some(args) = of_process(event.process, "cmdline") {
+        event.args_cut = args.len() >= MOST;
+        event.args = pieces(&args).map(text).collect();
+    }
+}
+
+/// Whether root's rights came with the file.
+pub(super) fn is_set_uid(exec: &Exec<'_>) -> bool {
+    exec.mode & SET_UID != 0 && exec.owner == 0
+}
+
+pub(super) fn id(process: Process) -> ProcessId {
+    ProcessId {
+        pid: process.pid,
+        start: process.start,
+    }
+}
+
+pub(super) fn credentials(identity: &Identity) -> Credentials {
+    let login_uid = (identity.login_uid != NONE).then_some(identity.login_uid);
+    Credentials {
+        uid: identity.uid,
+        effective_uid: identity.euid,
+        gid: identity.gid,
+        effective_gid: identity.egid,
+        login_uid,
+        session: login_uid.and((identity.session != NONE).then_some(identity.session)),
+    }
+}
+
+/// The kernel keeps 12 bits and 20 of a device's number together; `stat` spreads them as this does.
+fn device(within: u32) -> u64 {
+    let (major, minor) = (u64::from(within >> 20), u64::from(within & 0xf_ffff));
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}
+
+/// The path of the file that runs, with all links followed; where that is not to be had, what it was called by.
+fn executable(exec: &Exec<'_>, cwd: &[u8]) -> Vec<u8> {
+    let of_descriptor = exec.name.starts_with(b"/dev/fd/") || exec.name.is_empty();
+    let unsure = exec.flags.has(Flags::PATH_CUT) || exec.flags.has(Flags::PATH_LOOSE);
+    if !unsure || of_descriptor {
+        return path(exec.path);
+    }
+    if exec.name.starts_with(b"/") || cwd.is_empty() {
+        return exec.name.to_vec();
+    }
+    let name = exec.name.strip_prefix(b"./").unwrap_or(exec.name);
+    [cwd.strip_suffix(b"/").unwrap_or(cwd), name].join(&b'/')
+}
+
+/// Names from the last one up to the root, put the right way round.
+fn path(names: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(names.len() + 1);
+    let names = names.strip_suffix(b"\0").unwrap_or(names);
+    for name in names.rsplit(|byte| *byte == 0) {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    path
+}
+
+fn arguments(exec: &Exec<'_>, event: &mut ExecEvent) {
+    if exec.flags.has(Flags::ARGS_UNREAD) {
+        // They were not in memory just then; perhaps they are now.
+        add_arguments(event);
+        event.args_cut |= event.args.is_empty();
+        return;
+    }
+    event.args = pieces(exec.args).map(text).collect();
+    let all = usize::try_from(exec.args_size) == Ok(exec.args.len());
+    event.args_cut = !all || usize::try_from(exec.argc).is_ok_and(|argc| event.args.len() < argc);
+}
+
+fn environment(exec: &Exec<'_>, wanted: &[CompactString], event: &mut ExecEvent) {
+    if wanted.is_empty() {
+        return;
+    }
+    let all = usize::try_from(exec.env_size) == Ok(exec.env.len());
+    // Who has more of it than the kernel hands over may hide something behind.
+    let whole = (!all)
+        .then(|| of_process(event.process, "environ"))
+        .flatten()
+        .filter(|whole| whole.len() > exec.env.len());
+    for variable in pieces(whole.as_deref().unwrap_or(exec.env)) {
+        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if wanted.iter().any(|wanted| wanted.as_bytes() == name) {
+            event.environment.push(text(variable));
+        }
+    }
+}
+
+/// What ends in zeros; the last may have been cut.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let some = !bytes.is_empty();
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    bytes.split(|byte| *byte == 0).filter(move |_| some)
+}
+
+/// A file of `/proc` about one process and no other that has its pid by now.
+fn of_process(process: ProcessId, what: &str) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = File::open(format!("/proc/{}/{what}", process.pid)).ok()?;
+    let most = u64::try_from(MOST * if what == "environ" { 64 } else { 1 }).ok()?;
+    file.take(most).read_to_end(&mut content).ok()?;
+    (start(process.pid)? == process.start).then_some(content)
+}
+
+/// When a process started, in ticks since the boot.
+pub(super) fn start(pid: u32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in brackets, which may hold anything.
+    let after = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(stat.get(after + 1..)?).ok()?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The kernel calls `pts/3` pts3.
+fn terminal(name: &[u8]) -> CompactString {
+    match name.strip_prefix(b"pts") {
+        Some(number) if number.first().is_some_and(u8::is_ascii_digit) => {
+            CompactString::from(format!("pts/{}", String::from_utf8_lossy(number)))
+        }
+        _ => text(name),
+    }
+}
+
+fn text(bytes: &[u8]) -> CompactString {
+    CompactString::from_utf8_lossy(bytes)
+}
