@@ -45,7 +45,7 @@ pub(super) fn meta(
 }
 
 /// The responses that a rule can suggest.
-const RESPONSES: [&str; 4] = ["block_ip", "kill", "kill_tree", "kill_session"];
+const RESPONSES: [&str; 5] = ["block_ip", "kill", "kill_tree", "kill_session", "deny_exec"];
 
 /// `picket: {respond: [block_ip]}`
 pub(super) fn suggestions(picket: Option<&serde_json::Value>) -> Result<Vec<String>, String> {

@@ -3,6 +3,8 @@
 mod changes;
 mod child;
 mod clock;
+mod deadman;
+mod fanotify;
 pub mod nft;
 mod pidfd;
 pub mod proc;
@@ -12,6 +14,8 @@ mod tool;
 pub use changes::Changes;
 pub use child::ended_within;
 pub use clock::is_synchronised;
+pub use deadman::Deadman;
+pub use fanotify::{ExecGate, Start};
 pub use pidfd::{Pidfd, PidfdError, Signal};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};
