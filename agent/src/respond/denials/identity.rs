@@ -1,14 +1,34 @@
 //! Which file it is, and whether another is the same.
 
+use crate::sys::Pidfd;
 use picket_common::action::DeniedFile;
+use picket_common::process::ProcessId;
 use sha2::{Digest as _, Sha256};
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A longer file is known by its inode alone: whoever starts one must not wait for it to be read.
 pub(super) const LONGEST: u64 = 64 << 20;
+
+/// The program that a process runs, and where it says that it lies. As the process had not ended after it was opened, it is of
+/// that process and no other.
+pub(super) fn open_program(process: ProcessId) -> Option<(File, PathBuf)> {
+    let held = Pidfd::open(process).ok()?;
+    let link = format!("/proc/{}/exe", process.pid);
+    let path = fs::read_link(&link).ok()?;
+    let file = File::open(&link).ok()?;
+    (!held.has_ended()).then_some((file, path))
+}
+
+/// Opens a file that is to be denied; one that is none would have to be waited for.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    File::open(path)
+}
 
 /// Looks at a file that is open; `path` is for people.
 pub(super) fn identify(file: &File, path: &Path) -> io::Result<DeniedFile> {

@@ -17,7 +17,6 @@ use super::blocks::Simulated;
 use super::desk::{Desk, Held, outcome};
 use super::{Done, Responder, UndoError};
 use crate::config::Respond;
-use crate::sys::Pidfd;
 use critical::Critical;
 use picket_common::action::{Action, ActionKind, Decision, DeniedFile, Target};
 use picket_common::finding::Finding;
@@ -27,7 +26,7 @@ use picket_common::record::{Hit, Hits, Outcome};
 use picket_common::time::Timestamp;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// So many different files within a minute are no attack but a rule that is wrong.
@@ -217,7 +216,7 @@ impl Responder for Denials {
         self.found = finding
             .process
             .filter(|_| wanted)
-            .and_then(|process| Some((process, open(process)?)))
+            .and_then(|process| Some((process, identity::open_program(process)?)))
             .map(|(process, (file, path))| (process, file, path));
     }
 
@@ -268,7 +267,8 @@ impl Responder for Denials {
             return Ok(Vec::new());
         };
         // The agent looks itself: it is to be the file that lies there now.
-        let looked = regular(&path).and_then(|file| Ok((identity::identify(&file, &path)?, file)));
+        let looked =
+            identity::open_file(&path).and_then(|file| Ok((identity::identify(&file, &path)?, file)));
         match looked {
             Ok((identified, file)) => {
                 let refused = self.critical.spares(&file, &path);
@@ -383,24 +383,6 @@ impl Denier for Simulated {
     fn hear(&mut self) -> Heard {
         Heard::default()
     }
-}
-
-/// The program that a process runs, and where it says that it lies. As the process had not ended after it was opened, it is of
-/// that process and no other.
-fn open(process: ProcessId) -> Option<(File, PathBuf)> {
-    let held = Pidfd::open(process).ok()?;
-    let link = format!("/proc/{}/exe", process.pid);
-    let path = fs::read_link(&link).ok()?;
-    let file = File::open(&link).ok()?;
-    (!held.has_ended()).then_some((file, path))
-}
-
-/// Opens a file that is to be denied; one that is none would have to be waited for.
-fn regular(path: &Path) -> std::io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    File::open(path)
 }
 
 /// What a denial hits; `None` for an act of another kind.

@@ -3,10 +3,12 @@
 use super::*;
 use crate::respond::kills::tests::{inside, now, stray};
 use crate::respond::{Guard, HostFacts, Ledger, Response};
+use crate::sys::Pidfd;
 use crate::sys::{Signal, proc};
 use picket_common::finding::{RuleRef, Severity};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
