@@ -38,6 +38,8 @@ pub enum Target {
         /// What belongs to it.
         scope: Scope,
     },
+    /// Let nobody start a program.
+    DenyExec(Box<DeniedFile>),
 }
 
 impl Target {
@@ -46,6 +48,7 @@ impl Target {
         match self {
             Self::BlockIp(_) => ActionKind::BlockIp,
             Self::Kill { .. } => ActionKind::Kill,
+            Self::DenyExec(_) => ActionKind::DenyExec,
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BlockIp(network) => network.fmt(f),
+            Self::DenyExec(file) => write!(f, "{:?}", file.path),
             Self::Kill { process, scope } => {
                 let pid = process.pid;
                 match scope {
@@ -74,6 +78,8 @@ pub enum ActionKind {
     BlockIp,
     /// See [`Target::Kill`].
     Kill,
+    /// See [`Target::DenyExec`].
+    DenyExec,
 }
 
 impl ActionKind {
@@ -82,6 +88,7 @@ impl ActionKind {
         match self {
             Self::BlockIp => "block_ip",
             Self::Kill => "kill",
+            Self::DenyExec => "deny_exec",
         }
     }
 
@@ -89,7 +96,7 @@ impl ActionKind {
     /// nobody can take it back.
     pub const fn lasts(self) -> bool {
         match self {
-            Self::BlockIp => true,
+            Self::BlockIp | Self::DenyExec => true,
             Self::Kill => false,
         }
     }
@@ -105,6 +112,24 @@ pub enum Scope {
     Tree,
     /// All processes of the login session that it belongs to, as the kernel's audit counts them.
     Session,
+}
+
+/// A program that nobody is to start: this file, and any with the same content.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DeniedFile {
+    /// Where it lay when it was judged.
+    pub path: String,
+    /// Its device, as `stat` counts.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// How many bytes it has.
+    pub size: u64,
+    /// When it was last changed, in nanoseconds since 1970: what has another time may have another content.
+    pub changed: i64,
+    /// The SHA-256 of its content, in hexadecimal; `None` where it is too long to be read in time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<String>,
 }
 
 /// What became of an action.

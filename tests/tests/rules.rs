@@ -241,6 +241,37 @@ fn check_names_fields_that_no_event_has_and_folders_without_rules() {
     }
 }
 
+#[test]
+fn check_refuses_a_rule_that_denies_by_more_than_a_file() {
+    let host = Host::new();
+    let rules = host.path("rules");
+    fs::create_dir(&rules).unwrap();
+    let rule = |selection: &str| {
+        format!(
+            "title: a miner\nid: 6f0c2f3e-0f5d-4d2b-8a55-0d0c6b1c9a01\nlogsource: {{category: process_creation, product: linux}}\ndetection:\n    selection:\n{selection}    condition: selection\nlevel: high\npicket: {{respond: [deny_exec]}}\n"
+        )
+    };
+    let image = "        Image|endswith: /xmrig\n";
+    fs::write(rules.join("good.yml"), rule(image)).unwrap();
+    let (good, said) = host.check(&rules);
+    assert!(good, "{said}");
+    let line = "        CommandLine|contains: --donate-level\n";
+    fs::write(rules.join("line.yml"), rule(&format!("{image}{line}"))).unwrap();
+    fs::write(rules.join("words.yml"), rule("        - xmrig\n")).unwrap();
+    let (good, said) = host.check(&rules);
+    for expected in [
+        "line.yml:7: deny_exec cannot judge by 'CommandLine'",
+        "words.yml:1: deny_exec cannot judge by 'keywords'",
+    ] {
+        assert!(!good && said.contains(expected), "{expected} in {said}");
+    }
+    let killing = rule(&format!("{image}{line}")).replace("deny_exec", "kill_tree, kill");
+    fs::write(rules.join("line.yml"), killing).unwrap();
+    fs::remove_file(rules.join("words.yml")).unwrap();
+    let (good, said) = host.check(&rules);
+    assert!(good, "{said}");
+}
+
 /// A line whose agent judges by copies of the shipped rules, in a folder of its own.
 fn line() -> Line {
     let line = Line::start("");

@@ -7,8 +7,8 @@ use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
-    BlockIp, Blocker, Blocks, Guard, Held, HostFacts, HostWatch, Kill, Kills, Ledger, LedgerError, Login,
-    Responder, Response, Session, Signals, Simulated, UndoError,
+    BlockIp, Blocker, Blocks, Denials, Denier, Gate, Guard, Held, HostFacts, HostWatch, Kill, Kills, Ledger,
+    LedgerError, Login, Responder, Response, Session, Signals, Simulated, UndoError,
 };
 use crate::send::{Identity, Reached};
 use picket_common::action::{Decision, Network, Target};
@@ -146,6 +146,12 @@ impl Actor {
                 self.look_if_due();
                 let ended = self.response.reconcile(now, false);
                 self.tell(ended);
+                for (kind, lost, reason) in self.response.take_lost() {
+                    // A closed queue means that the agent is ending.
+                    let _ = self
+                        .judged
+                        .wait(Kept::lost(kind.as_str().to_owned(), lost, reason));
+                }
                 patience = self.patience(now);
             }
             let ask = match patience {
@@ -267,19 +273,21 @@ impl Actor {
 
 /// All kinds of act that there are, in earnest or for show.
 fn responders(settings: &Respond) -> Vec<Box<dyn Responder>> {
-    let (blocker, signals): (Box<dyn Blocker>, Box<dyn Signals>) = match settings.mode {
-        Mode::Monitor => (Box::new(Simulated), Box::new(Simulated)),
-        Mode::Enforce => {
-            let (block_ip, error) = BlockIp::open(settings);
-            if let Some(error) = error {
-                tracing::error!("nothing can be blocked: {error}");
+    let (blocker, signals, denier): (Box<dyn Blocker>, Box<dyn Signals>, Box<dyn Denier>) =
+        match settings.mode {
+            Mode::Monitor => (Box::new(Simulated), Box::new(Simulated), Box::new(Simulated)),
+            Mode::Enforce => {
+                let (block_ip, error) = BlockIp::open(settings);
+                if let Some(error) = error {
+                    tracing::error!("nothing can be blocked: {error}");
+                }
+                (Box::new(block_ip), Box::new(Kill), Box::new(Gate::new()))
             }
-            (Box::new(block_ip), Box::new(Kill))
-        }
-    };
+        };
     vec![
         Box::new(Blocks::new(settings, blocker)),
         Box::new(Kills::new(settings, signals)),
+        Box::new(Denials::new(settings, denier)),
     ]
 }
 

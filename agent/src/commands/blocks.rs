@@ -68,7 +68,7 @@ pub struct Undo {
 impl Blocks {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
-            Self::List { agent } => list(&agent),
+            Self::List { agent } => list(&agent, ActionKind::BlockIp, ("blocked", "would be blocked")),
             Self::Add {
                 network,
                 minutes,
@@ -94,17 +94,18 @@ fn undo(agent: &Agent, name: String) -> Result<(), Failure> {
     act(agent, &Request::Undo { name })
 }
 
-fn list(agent: &Agent) -> Result<(), Failure> {
+/// Shows what is in force of one kind; `said` is how, when the agent acts and when it only watches.
+pub(super) fn list(agent: &Agent, kind: ActionKind, said: (&str, &str)) -> Result<(), Failure> {
     let Reply::Held(held) = agent.ask(&Request::Held)? else {
         return Err(Failure::Answer);
     };
     let blocks: Vec<_> = held
         .into_iter()
-        .filter(|held| held.action.target.kind() == ActionKind::BlockIp)
+        .filter(|held| held.action.target.kind() == kind)
         .collect();
     let blocked = match agent.json || blocks.is_empty() || acts(agent)? {
-        true => "blocked",
-        false => "would be blocked",
+        true => said.0,
+        false => said.1,
     };
     let mut output = io::stdout().lock();
     for block in blocks {
@@ -158,13 +159,14 @@ fn sentence(outcome: &Outcome) -> Option<String> {
     let (id, target) = (outcome.action.id, &outcome.action.target);
     match (&outcome.decision, target.kind()) {
         (Decision::Applied | Decision::Simulated, ActionKind::Kill) => Some(sentence::of_outcome(outcome)),
+        (Decision::Refused { .. } | Decision::Failed { .. }, _) => None,
         (Decision::Applied, ActionKind::BlockIp) => Some(format!("{target} is blocked; picket undo {id}")),
         (Decision::Simulated, ActionKind::BlockIp) => Some(format!(
             "{target} would be blocked; the agent only watches (respond.mode)"
         )),
+        (_, ActionKind::DenyExec) => Some(sentence::of_outcome(outcome)),
         (Decision::Undone, _) => Some(format!("{target} is let in again")),
         (Decision::Expired, _) => Some(format!("{target} is let in again: its time is over")),
-        (Decision::Refused { .. } | Decision::Failed { .. }, _) => None,
     }
 }
 

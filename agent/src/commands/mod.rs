@@ -4,6 +4,8 @@ mod auth_log;
 mod blocks;
 mod check;
 mod courier;
+mod deny;
+mod deny_guard;
 mod doctor;
 mod enroll;
 mod explain;
@@ -35,6 +37,12 @@ pub enum Command {
     /// Carry the spool to the collector; started by `picket run`.
     #[command(hide = true)]
     Courier(courier::Courier),
+    /// Show programs that nobody may start, add one, remove one.
+    #[command(subcommand)]
+    Deny(deny::Deny),
+    /// Answer for programs that start; started by `picket run`.
+    #[command(hide = true)]
+    DenyGuard(deny_guard::DenyGuard),
     /// Look at everything that Picket needs here, and say what to do about it.
     Doctor(doctor::Doctor),
     /// Make this host known to a collector.
@@ -69,6 +77,8 @@ impl Command {
             Self::Blocks(blocks) => blocks.run(),
             Self::Check(check) => check.run(),
             Self::Courier(courier) => courier.run(),
+            Self::Deny(deny) => deny.run(),
+            Self::DenyGuard(guard) => guard.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Enroll(enroll) => enroll.run(),
             Self::Explain(explain) => explain.run(),

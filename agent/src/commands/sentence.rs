@@ -1,6 +1,6 @@
 //! Events and outcomes as sentences; what comes from logs is quoted and escaped in them.
 
-use picket_common::action::Decision;
+use picket_common::action::{ActionKind, Decision};
 use picket_common::event::{
     AuthAction, AuthEvent, Direction, Event, ExecEvent, ExitStatus, FileAction, Outcome, Payload, Program,
 };
@@ -172,12 +172,19 @@ pub(super) fn of_outcome(outcome: &record::Outcome) -> String {
         Decision::Undone => "was taken back".to_owned(),
         Decision::Expired => "ended: its time was over".to_owned(),
     };
-    let hits = outcome.hits.as_deref().map_or(String::new(), of_hits);
+    let hits = outcome
+        .hits
+        .as_deref()
+        .map_or(String::new(), |hits| of_hits(kind, hits));
     format!("{} {target} {said}{hits}", kind.as_str())
 }
 
 /// `; hit: "/tmp/miner", process 17; spared: process 12, because …`
-fn of_hits(hits: &record::Hits) -> String {
+fn of_hits(kind: ActionKind, hits: &record::Hits) -> String {
+    let word = match kind {
+        ActionKind::DenyExec => "kept from it",
+        ActionKind::BlockIp | ActionKind::Kill => "hit",
+    };
     let name = |hit: &record::Hit| {
         let pid = hit.process.pid;
         match &hit.executable {
@@ -188,7 +195,7 @@ fn of_hits(hits: &record::Hits) -> String {
     let mut text = String::new();
     if !hits.hit.is_empty() {
         let all: Vec<String> = hits.hit.iter().map(name).collect();
-        text += &format!("; hit: {}", all.join("; "));
+        text += &format!("; {word}: {}", all.join("; "));
     }
     if hits.more > 0 {
         text += &format!("; and {} more", hits.more);

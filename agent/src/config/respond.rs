@@ -21,10 +21,12 @@ pub struct Respond {
     pub longest_block: Duration,
     /// How many blocks live at once.
     pub max_blocks: usize,
-    /// Programs that are never killed, by their paths.
+    /// Programs that are never killed and never denied, by their paths.
     pub protect_images: Vec<PathBuf>,
     /// `[respond.kill]`: what is killed.
     pub kill: Kill,
+    /// How long a program is denied that a finding asks to deny.
+    pub deny: Duration,
 }
 
 /// What is killed, beside what rules suggest.
@@ -71,6 +73,7 @@ impl Default for Respond {
             max_blocks: 100_000,
             protect_images: Vec::new(),
             kill: Kill::default(),
+            deny: Duration::from_secs(86_400),
         }
     }
 }
@@ -130,6 +133,7 @@ impl Respond {
             &mut self.protect_images,
             section.texts(document, "protect_images", ABSOLUTE, path),
         );
+        set(&mut self.deny, section.text(document, "deny", SPAN, span));
         let kill = section.section(document, "kill");
         self.kill.overlay(document, kill);
         section.finish(document);

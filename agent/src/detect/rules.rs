@@ -4,7 +4,7 @@ use super::about::About;
 use super::correlation::{Counted, counted};
 use super::definition::Definition;
 use super::fields;
-use super::meta::{Meta, meta, suggestions};
+use super::meta::{DENY, Meta, meta, suggestions};
 use super::rule_files::{Problem, documents};
 use super::signature::{self, Verdict};
 use super::threshold::Kind;
@@ -83,18 +83,17 @@ pub(super) fn compile<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> C
                         problem("Sigma filters are not supported".to_owned());
                     }
                     for rule in collection.rules {
-                        let unknown = match is_about_authentication(&rule) {
-                            true => unknown::fields(&rule.detection),
-                            false => BTreeSet::new(),
-                        };
-                        if unknown.is_empty() {
+                        let wrong = wrong_fields(&rule);
+                        if wrong.is_empty() {
                             singles.push((file, line, rule));
                             continue;
                         }
-                        problems.extend(unknown.into_iter().map(|name| {
-                            let message = format!("events have no field '{}'", name.escape_debug());
-                            Problem::new(file, line + unknown::line(&document, name), message)
-                        }));
+                        let at = |name: &str| line + unknown::line(&document, name);
+                        problems.extend(
+                            wrong
+                                .into_iter()
+                                .map(|(name, message)| Problem::new(file, at(name), message)),
+                        );
                     }
                     correlations.extend(collection.correlations.into_iter().map(|rule| (file, line, rule)));
                 }
@@ -129,6 +128,32 @@ pub(super) fn compile<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> C
     rules.finish(problems)
 }
 
+/// The fields that a rule must not ask about, each with what is wrong with it.
+fn wrong_fields(rule: &SigmaRule) -> Vec<(&str, String)> {
+    let picket = rule.custom_attributes.get("picket");
+    let picket = picket.and_then(|value| serde_json::to_value(value).ok());
+    let denies = suggestions(picket.as_ref()).is_ok_and(|list| list.iter().any(|name| name == DENY));
+    let unknown = match is_about_authentication(rule) {
+        true => unknown::fields(&rule.detection),
+        false => BTreeSet::new(),
+    };
+    let beyond = match denies {
+        true => unknown::beyond_the_file(&rule.detection),
+        false => BTreeSet::new(),
+    };
+    let unknown = unknown
+        .into_iter()
+        .map(|name| (name, format!("events have no field '{}'", name.escape_debug())));
+    let beyond = beyond.into_iter().map(|name| {
+        let message = format!(
+            "deny_exec cannot judge by '{}': before a program starts only its file is known, as Image and hashes; suggest kill",
+            name.escape_debug()
+        );
+        (name, message)
+    });
+    unknown.chain(beyond).collect()
+}
+
 /// What a correlation counts, and what it suggests.
 type Parts = (Counted, Vec<String>);
 
@@ -144,7 +169,13 @@ fn checked<'a>(
             .custom_attributes
             .get("picket")
             .and_then(|value| serde_json::to_value(value).ok());
-        let parts = counted(rule).and_then(|counted| Ok((counted, suggestions(picket.as_ref())?)));
+        let parts = counted(rule).and_then(|counted| {
+            let suggests = suggestions(picket.as_ref())?;
+            match suggests.iter().any(|name| name == DENY) {
+                true => Err("deny_exec cannot judge by what is counted: suggest kill".to_owned()),
+                false => Ok((counted, suggests)),
+            }
+        });
         match parts {
             Ok(parts) => {
                 good.retain(|(other, _)| rule.id.is_none() || other.2.id != rule.id);

@@ -1,32 +1,73 @@
-//! Fields that a rule about logins asks about and no login has: it would never match, and nobody would know why.
+//! Fields that a rule must not ask about: what no login has, as it would never match and nobody would know why, and what is
+//! not known of a program before it starts, in a rule that asks to keep it from starting.
 
 use super::fields::is_of_logins;
 use rsigma_parser::{Detection, Detections};
 use std::collections::BTreeSet;
 
-/// The names of such fields.
+/// What a denial knows of a program: its file.
+const OF_A_FILE: [&str; 8] = [
+    "Hashes",
+    "Image",
+    "file.hash.sha256",
+    "package.name",
+    "process.executable",
+    "md5",
+    "sha1",
+    "sha256",
+];
+
+/// The names of fields that no login has.
 pub(super) fn fields(detections: &Detections) -> BTreeSet<&str> {
+    all(detections, is_of_logins)
+}
+
+/// The names of fields that a denial cannot judge by; `keywords` for words that may stand anywhere.
+pub(super) fn beyond_the_file(detections: &Detections) -> BTreeSet<&str> {
+    let of_a_file = |name: &str| OF_A_FILE.contains(&name) || name.starts_with("process.hash.");
+    let mut found = all(detections, of_a_file);
+    if detections.named.values().any(has_words) {
+        found.insert("keywords");
+    }
+    found
+}
+
+fn all(detections: &Detections, known: impl Fn(&str) -> bool) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     detections
         .named
         .values()
-        .for_each(|detection| collect(detection, &mut found));
+        .for_each(|detection| collect(detection, &known, &mut found));
     found
 }
 
-fn collect<'a>(detection: &'a Detection, found: &mut BTreeSet<&'a str>) {
+fn collect<'a>(detection: &'a Detection, known: &impl Fn(&str) -> bool, found: &mut BTreeSet<&'a str>) {
     match detection {
         Detection::AllOf(items) => {
             let names = items.iter().filter_map(|item| item.field.name.as_deref());
-            found.extend(names.filter(|name| !is_of_logins(name)));
+            found.extend(names.filter(|name| !known(name)));
         }
-        Detection::AnyOf(parts) | Detection::And(parts) => parts.iter().for_each(|part| collect(part, found)),
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            parts.iter().for_each(|part| collect(part, known, found));
+        }
         // No field of ours is a list; what is in one has names of its own.
         Detection::ArrayMatch { field, .. } => {
             found.insert(field);
         }
-        Detection::Conditional { named, .. } => named.values().for_each(|part| collect(part, found)),
+        Detection::Conditional { named, .. } => {
+            named.values().for_each(|part| collect(part, known, found));
+        }
         Detection::Keywords(_) => {}
+    }
+}
+
+fn has_words(detection: &Detection) -> bool {
+    match detection {
+        Detection::AllOf(items) => items.iter().any(|item| item.field.name.is_none()),
+        Detection::AnyOf(parts) | Detection::And(parts) => parts.iter().any(has_words),
+        Detection::Conditional { named, .. } => named.values().any(has_words),
+        Detection::Keywords(_) => true,
+        Detection::ArrayMatch { .. } => false,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each kind of act is a [`Responder`] of its own: one file or folder, and one line where the stage is put together.
 
 mod blocks;
+mod denials;
 mod desk;
 mod facts;
 mod guard;
@@ -15,6 +16,7 @@ mod sessions;
 mod tests;
 
 pub use blocks::{BlockIp, Blocker, Blocks, FirewallError, Simulated};
+pub use denials::{Denials, Denier, DenyError, Gate, Heard, gatekeeper};
 pub use desk::{Desk, Held};
 pub use facts::{HostFacts, HostWatch};
 pub use guard::Guard;
@@ -46,6 +48,9 @@ pub trait Responder: Send {
 
     /// Takes up what an earlier run did, or was about to do: each action with the time of its claim, the oldest first.
     fn resume(&mut self, live: Vec<(Action, Timestamp)>);
+
+    /// Takes hold of what a finding is about, before any other acts on it.
+    fn take_hold(&mut self, _finding: &Finding) {}
 
     /// Does what a finding asks for, if policy and guard agree.
     fn consider(&mut self, finding: &Finding, desk: &mut Desk, now: Timestamp) -> Done;
@@ -89,4 +94,9 @@ pub trait Responder: Send {
 
     /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
     fn clock_was_set(&mut self, _micros: i64) {}
+
+    /// How much went past it since this was last asked, and why.
+    fn take_lost(&mut self) -> Option<(u64, String)> {
+        None
+    }
 }

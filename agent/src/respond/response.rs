@@ -5,7 +5,7 @@ use super::guard::Guard;
 use super::ledger::{Ledger, LedgerError};
 use super::login::Login;
 use super::{Done, Responder};
-use picket_common::action::{Action, Target};
+use picket_common::action::{Action, ActionKind, Target};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::Outcome;
@@ -80,6 +80,9 @@ impl Response {
 
     /// Does what a finding suggests, if policy and guard agree.
     pub fn consider(&mut self, finding: &Finding, now: Timestamp) -> Done {
+        for responder in &mut self.responders {
+            responder.take_hold(finding);
+        }
         self.each(|responder, desk| responder.consider(finding, desk, now))
     }
 
@@ -146,6 +149,15 @@ impl Response {
         for responder in &mut self.responders {
             responder.clock_was_set(micros);
         }
+    }
+
+    /// What went past the responders since this was last asked: which, how much, and why.
+    pub fn take_lost(&mut self) -> Vec<(ActionKind, u64, String)> {
+        let lost = self.responders.iter_mut().filter_map(|responder| {
+            let (count, reason) = responder.take_lost()?;
+            Some((responder.handles(), count, reason))
+        });
+        lost.collect()
     }
 
     /// The number of the last entry of the ledger: all outcomes up to it have been given.

@@ -6,7 +6,7 @@
 mod caught;
 mod spare;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::blocks::Simulated;
 use super::desk::Desk;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Set for the half of a test that runs in namespaces of its own.
 const INSIDE: &str = "PICKET_TEST_INSIDE";
 
-fn now() -> Timestamp {
+pub(in crate::respond) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
 }
 
@@ -122,6 +122,14 @@ impl Drop for Stray {
     }
 }
 
+/// One process that a script of a shell starts and says the pid of, and that the caller ends.
+pub(in crate::respond) fn stray(script: &str) -> ProcessId {
+    let mut stray = Stray::start(script);
+    let process = stray.root();
+    stray.all.clear();
+    process
+}
+
 fn ends(process: ProcessId) {
     let begun = Instant::now();
     while Pidfd::open(process).is_ok() {
@@ -152,7 +160,7 @@ fn hit(outcome: &Outcome) -> Vec<ProcessId> {
 }
 
 /// The rest of a test as the child of the first process of a pid namespace, with mounts of its own. Whether this is the rest.
-fn inside(test: &str) -> bool {
+pub(in crate::respond) fn inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }

@@ -1,0 +1,100 @@
+//! Which file it is, and whether another is the same.
+
+use crate::sys::Pidfd;
+use picket_common::action::DeniedFile;
+use picket_common::process::ProcessId;
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// A longer file is known by its inode alone: whoever starts one must not wait for it to be read.
+pub(super) const LONGEST: u64 = 64 << 20;
+
+/// The program that a process runs, and where it says that it lies. As the process had not ended after it was opened, it is of
+/// that process and no other.
+pub(super) fn open_program(process: ProcessId) -> Option<(File, PathBuf)> {
+    let held = Pidfd::open(process).ok()?;
+    let link = format!("/proc/{}/exe", process.pid);
+    let path = fs::read_link(&link).ok()?;
+    let file = File::open(&link).ok()?;
+    (!held.has_ended()).then_some((file, path))
+}
+
+/// Opens a file that is to be denied; one that is none would have to be waited for.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    File::open(path)
+}
+
+/// Looks at a file that is open; `path` is for people.
+pub(super) fn identify(file: &File, path: &Path) -> io::Result<DeniedFile> {
+    let data = file.metadata()?;
+    let sha256 = match data.len() {
+        0..=LONGEST => Some(sha256(file, || {})?),
+        _ => None,
+    };
+    Ok(DeniedFile {
+        path: path.to_string_lossy().into_owned(),
+        device: data.dev(),
+        inode: data.ino(),
+        size: data.len(),
+        changed: changed(&data),
+        sha256,
+    })
+}
+
+/// Which of the denied files a file is, or has the content of. `alive` is told while it is read. Only a file as long as a
+/// denied one is read at all.
+pub(super) fn find<'a>(
+    denied: &'a [DeniedFile],
+    file: &File,
+    alive: impl FnMut(),
+) -> io::Result<Option<&'a DeniedFile>> {
+    let data = file.metadata()?;
+    let is_it = |denied: &&DeniedFile| {
+        let same = (denied.device, denied.inode, denied.size) == (data.dev(), data.ino(), data.len());
+        // What is too long to be read has no content that could be compared.
+        same && (denied.changed == changed(&data) || denied.sha256.is_none())
+    };
+    if let Some(found) = denied.iter().find(is_it) {
+        return Ok(Some(found));
+    }
+    let mut alike = denied
+        .iter()
+        .filter(|denied| denied.size == data.len() && denied.sha256.is_some())
+        .peekable();
+    if alike.peek().is_none() || data.len() > LONGEST {
+        return Ok(None);
+    }
+    let content = Some(sha256(file, alive)?);
+    Ok(alike.find(|denied| denied.sha256 == content))
+}
+
+fn changed(data: &Metadata) -> i64 {
+    data.ctime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(data.ctime_nsec())
+}
+
+fn sha256(file: &File, mut alive: impl FnMut()) -> io::Result<String> {
+    let (mut hash, mut buffer, mut at) = (Sha256::new(), vec![0; 128 << 10], 0);
+    // It may grow while it is read.
+    while at <= LONGEST {
+        alive();
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => break,
+            Ok(read) => {
+                hash.update(buffer.get(..read).unwrap_or_default());
+                at += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let digest = hash.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}

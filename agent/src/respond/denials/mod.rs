@@ -1,0 +1,394 @@
+//! Denials: nobody starts a program, for a time. It is known by its file and by its content, so a copy is denied as well.
+//!
+//! It knows no command lines, and sees neither programs that exist only in memory nor scripts that are given to a shell.
+
+mod critical;
+mod gate;
+mod gatekeeper;
+mod identity;
+mod protocol;
+#[cfg(test)]
+mod tests;
+
+pub use gate::{Denier, DenyError, Gate, Heard};
+pub use gatekeeper::gatekeeper;
+
+use super::blocks::Simulated;
+use super::desk::{Desk, Held, outcome};
+use super::{Done, Responder, UndoError};
+use crate::config::Respond;
+use critical::Critical;
+use picket_common::action::{Action, ActionKind, Decision, DeniedFile, Target};
+use picket_common::finding::Finding;
+use picket_common::ids::RecordId;
+use picket_common::process::ProcessId;
+use picket_common::record::{Hit, Hits, Outcome};
+use picket_common::time::Timestamp;
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// So many different files within a minute are no attack but a rule that is wrong.
+const MANY: usize = 6;
+const MINUTE: Duration = Duration::from_secs(60);
+/// How many files are denied at once.
+const MOST: usize = 1000;
+/// What an operator gives the kernel to start without any of this.
+const OFF: &str = "picket.deny=off";
+
+/// See the module.
+pub struct Denials {
+    settings: Respond,
+    denier: Box<dyn Denier>,
+    critical: Critical,
+    held: Vec<Held>,
+    /// When findings had a file denied within the last minute, the oldest first.
+    lately: VecDeque<Timestamp>,
+    /// Why nothing is denied any more.
+    off: Option<String>,
+    /// The file of the process that a finding is about, opened before anything is done to that.
+    found: Option<(ProcessId, File, PathBuf)>,
+    /// What an earlier run has denied and this one, which only watches, does not.
+    former: Vec<Action>,
+    unjudged: u64,
+    reason: String,
+}
+
+impl Denials {
+    /// Denies through `denier`.
+    pub fn new(settings: &Respond, denier: Box<dyn Denier>) -> Self {
+        let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        let off = line.split_ascii_whitespace().any(|word| word == OFF);
+        Self {
+            settings: settings.clone(),
+            denier,
+            critical: Critical::new(&settings.protect_images),
+            held: Vec::new(),
+            lately: VecDeque::new(),
+            off: off.then(|| format!("the host was started with {OFF}")),
+            found: None,
+            former: Vec::new(),
+            unjudged: 0,
+            reason: String::new(),
+        }
+    }
+
+    fn files(&self) -> Vec<DeniedFile> {
+        let files = self.held.iter().filter_map(|held| file_of(&held.action));
+        files.cloned().collect()
+    }
+
+    fn put(&mut self) -> Result<(), DenyError> {
+        let files = self.files();
+        self.denier.deny(&files)
+    }
+
+    fn act(&mut self, action: Action, refused: Option<String>, desk: &mut Desk, now: Timestamp) -> Done {
+        let refused = self
+            .off
+            .as_ref()
+            .map(|off| format!("nothing is denied: {off}"))
+            .or(refused)
+            .or_else(|| (self.held.len() >= MOST).then(|| format!("{MOST} files are denied already")));
+        if let Some(because) = refused {
+            return Ok(vec![desk.note(action, Decision::Refused { because }, now)?]);
+        }
+        let decision = self.denier.decides();
+        if decision == Decision::Applied {
+            desk.claim(&action, now)?;
+        }
+        let until = action.ttl.map(|ttl| now.plus(ttl));
+        self.held.push(Held {
+            action: action.clone(),
+            until,
+        });
+        if let Err(error) = self.put() {
+            self.held.pop();
+            let because = error.to_string();
+            return Ok(vec![desk.note(action, Decision::Failed { because }, now)?]);
+        }
+        let now = (desk.done_at)(now);
+        Ok(vec![desk.note(action, decision, now)?])
+    }
+
+    /// Counts a file that a finding has denied. Once there are too many nothing is denied any more.
+    fn switches_off(&mut self, desk: &mut Desk, now: Timestamp) -> Done {
+        self.lately
+            .retain(|time| *time <= now && now.since(*time) < MINUTE);
+        self.lately.push_back(now);
+        if self.lately.len() < MANY {
+            return Ok(Vec::new());
+        }
+        let off = format!(
+            "{MANY} different files were to be denied within a minute, so a rule is wrong; it denies again once the agent is started again"
+        );
+        tracing::error!("nothing is denied any more: {off}");
+        let ended = std::mem::take(&mut self.held);
+        self.off = Some(off);
+        if let Err(error) = self.put() {
+            tracing::error!("{error}");
+        }
+        let mut outcomes = Vec::new();
+        for mut held in ended {
+            held.action
+                .reason
+                .push_str("; lifted, as too many files were to be denied");
+            outcomes.push(desk.note(held.action, Decision::Undone, now)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// What the gatekeeper has to tell, in outcomes.
+    fn hear(&mut self, desk: &mut Desk, now: Timestamp) -> Done {
+        let heard = self.denier.hear();
+        if let Some((count, reason)) = heard.unjudged {
+            self.unjudged = self.unjudged.saturating_add(count);
+            self.reason = reason;
+        }
+        let mut outcomes = Vec::new();
+        for held in &self.held {
+            let Some(file) = file_of(&held.action) else {
+                continue;
+            };
+            let mut hits = Hits::default();
+            for (_, pid, start) in heard.denied.iter().filter(|(denied, _, _)| denied == file) {
+                if hits.hit.len() >= 32 {
+                    hits.more += 1;
+                    continue;
+                }
+                hits.hit.push(Hit {
+                    process: ProcessId {
+                        pid: *pid,
+                        start: *start,
+                    },
+                    executable: None,
+                    because: None,
+                });
+            }
+            if !hits.hit.is_empty() {
+                let hits = Some(Box::new(hits));
+                outcomes.push(desk.note_hits(held.action.clone(), Decision::Applied, hits, now)?);
+            }
+        }
+        if heard.ended && !self.held.is_empty() {
+            self.unjudged = self.unjudged.saturating_add(1);
+            self.reason = "the gatekeeper had ended: programs were let start until it was there again, at least this one"
+                .to_owned();
+            match self.put() {
+                Ok(()) => tracing::warn!("the gatekeeper had ended; it is there again"),
+                Err(error) => tracing::error!("programs start that are denied: {error}"),
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Responder for Denials {
+    fn handles(&self) -> ActionKind {
+        ActionKind::DenyExec
+    }
+
+    fn describe(&self) -> &'static str {
+        match self.off {
+            None => self.denier.describe(),
+            Some(_) => "lets every program start",
+        }
+    }
+
+    fn resume(&mut self, live: Vec<(Action, Timestamp)>) {
+        if self.denier.decides() != Decision::Applied || self.off.is_some() {
+            self.former = live.into_iter().map(|(action, _)| action).collect();
+            return;
+        }
+        let held = live.into_iter().map(|(action, _)| Held {
+            until: action.ttl.map(|ttl| action.time.plus(ttl)),
+            action,
+        });
+        self.held = held.collect();
+    }
+
+    fn take_hold(&mut self, finding: &Finding) {
+        let wanted = finding
+            .suggests
+            .iter()
+            .any(|wanted| wanted == self.handles().as_str());
+        self.found = finding
+            .process
+            .filter(|_| wanted)
+            .and_then(|process| Some((process, identity::open_program(process)?)))
+            .map(|(process, (file, path))| (process, file, path));
+    }
+
+    fn consider(&mut self, finding: &Finding, desk: &mut Desk, now: Timestamp) -> Done {
+        let Some((process, file, path)) = self.found.take() else {
+            return Ok(Vec::new());
+        };
+        if !desk.guard.is_live() || finding.process != Some(process) {
+            return Ok(Vec::new());
+        }
+        let known = self.files();
+        if let Ok(Some(_)) = identity::find(&known, &file, || {}) {
+            return Ok(Vec::new());
+        }
+        let identified = match identity::identify(&file, &path) {
+            Ok(identified) => identified,
+            Err(error) => {
+                tracing::warn!("{} is not denied, as it cannot be read: {error}", path.display());
+                return Ok(Vec::new());
+            }
+        };
+        let refused = self.critical.spares(&file, &path);
+        let mut outcomes = match refused {
+            None if self.off.is_none() => self.switches_off(desk, now)?,
+            _ => Vec::new(),
+        };
+        let action = Action {
+            id: RecordId::derived(
+                now,
+                &[
+                    finding.id.to_string().as_bytes(),
+                    b"deny_exec",
+                    path.as_os_str().as_encoded_bytes(),
+                ],
+            ),
+            time: now,
+            target: Target::DenyExec(Box::new(identified)),
+            ttl: Some(self.settings.deny),
+            reason: finding.summary.clone(),
+            finding: Some(finding.id),
+        };
+        outcomes.extend(self.act(action, refused, desk, now)?);
+        Ok(outcomes)
+    }
+
+    fn order(&mut self, mut action: Action, desk: &mut Desk, now: Timestamp) -> Done {
+        let Some(path) = file_of(&action).map(|file| PathBuf::from(&file.path)) else {
+            return Ok(Vec::new());
+        };
+        // The agent looks itself: it is to be the file that lies there now.
+        let looked =
+            identity::open_file(&path).and_then(|file| Ok((identity::identify(&file, &path)?, file)));
+        match looked {
+            Ok((identified, file)) => {
+                let refused = self.critical.spares(&file, &path);
+                let held = self.files().contains(&identified);
+                let refused = refused.or_else(|| held.then(|| "it is denied already".to_owned()));
+                action.target = Target::DenyExec(Box::new(identified));
+                self.act(action, refused, desk, now)
+            }
+            Err(error) => {
+                let because = error.to_string();
+                Ok(vec![desk.note(action, Decision::Failed { because }, now)?])
+            }
+        }
+    }
+
+    fn undo(
+        &mut self,
+        name: &str,
+        desk: &mut Desk,
+        now: Timestamp,
+    ) -> Option<Result<Vec<Outcome>, UndoError>> {
+        let is_it = |held: &Held| {
+            held.action.id.to_string() == name || file_of(&held.action).is_some_and(|file| file.path == name)
+        };
+        let at = self.held.iter().position(is_it)?;
+        let held = self.held.remove(at);
+        Some(match self.put() {
+            Ok(()) => {
+                let noted = desk.note(held.action, Decision::Undone, now);
+                noted.map(|outcome| vec![outcome]).map_err(UndoError::from)
+            }
+            Err(error) => {
+                let because = format!("it could not be taken back: {error}");
+                let action = held.action.clone();
+                self.held.push(held);
+                Ok(vec![outcome(action, Decision::Failed { because }, now)])
+            }
+        })
+    }
+
+    fn held(&self) -> Box<dyn Iterator<Item = &Held> + '_> {
+        Box::new(self.held.iter())
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.held.iter().filter_map(|held| held.until).min()
+    }
+
+    fn reconcile(&mut self, desk: &mut Desk, now: Timestamp, always: bool) -> Done {
+        let mut outcomes = Vec::new();
+        for mut action in std::mem::take(&mut self.former) {
+            let because = self
+                .off
+                .as_deref()
+                .unwrap_or("the agent was started in monitor mode");
+            action.reason.push_str(&format!("; lifted, as {because}"));
+            outcomes.push(desk.note(action, Decision::Undone, now)?);
+        }
+        outcomes.extend(self.expire(desk, now)?);
+        if always
+            && !self.held.is_empty()
+            && let Err(error) = self.put()
+        {
+            tracing::error!("programs start that are denied: {error}");
+        }
+        outcomes.extend(self.hear(desk, now)?);
+        Ok(outcomes)
+    }
+
+    fn expire(&mut self, desk: &mut Desk, now: Timestamp) -> Done {
+        let over = |held: &mut Held| held.until.is_some_and(|until| until <= now);
+        let over: Vec<Held> = self.held.extract_if(.., over).collect();
+        if over.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Err(error) = self.put() {
+            tracing::error!("what is over is still denied: {error}");
+        }
+        let mut outcomes = Vec::new();
+        for held in over {
+            outcomes.push(desk.note(held.action, Decision::Expired, now)?);
+        }
+        Ok(outcomes)
+    }
+
+    fn clock_was_set(&mut self, micros: i64) {
+        for held in &mut self.held {
+            let shifted = |until: Timestamp| Timestamp::from_micros(until.as_micros().saturating_add(micros));
+            held.until = held.until.map(shifted);
+        }
+    }
+
+    fn take_lost(&mut self) -> Option<(u64, String)> {
+        let count = std::mem::take(&mut self.unjudged);
+        (count > 0).then(|| (count, std::mem::take(&mut self.reason)))
+    }
+}
+
+impl Denier for Simulated {
+    fn describe(&self) -> &'static str {
+        "reports which programs it would keep from starting and keeps none"
+    }
+
+    fn decides(&self) -> Decision {
+        Decision::Simulated
+    }
+
+    fn deny(&mut self, _: &[DeniedFile]) -> Result<(), DenyError> {
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Heard {
+        Heard::default()
+    }
+}
+
+/// What a denial hits; `None` for an act of another kind.
+fn file_of(action: &Action) -> Option<&DeniedFile> {
+    match &action.target {
+        Target::DenyExec(file) => Some(file),
+        Target::BlockIp(_) | Target::Kill { .. } => None,
+    }
+}

@@ -1,0 +1,334 @@
+//! Denials by a real gatekeeper, before a file system that the test has alone.
+
+use super::*;
+use crate::respond::kills::tests::{inside, now, stray};
+use crate::respond::{Guard, HostFacts, Ledger, Response};
+use crate::sys::Pidfd;
+use crate::sys::{Signal, proc};
+use picket_common::finding::{RuleRef, Severity};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// An argument that says that the test binary is the gatekeeper.
+const GATEKEEPER: &str = "--skip=gatekeeper-itself";
+
+/// The half of the other tests that waits at the gate; by itself it shows that the gatekeeper ends with the agent.
+#[test]
+fn the_gatekeeper_ends_when_the_agent_does() {
+    use std::os::fd::AsFd as _;
+    if std::env::args().any(|argument| argument == GATEKEEPER) {
+        let fd = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().unwrap();
+        gatekeeper(fd(io::stdin().as_fd()), fd(io::stdout().as_fd())).unwrap();
+        return;
+    }
+    let (wanted, agent) = std::io::pipe().unwrap();
+    let (_said, said) = std::io::pipe().unwrap();
+    drop(agent);
+    match gatekeeper(wanted.into(), said.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(1) => println!("skipped: {error}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A file system of the test's own, and a stage that denies there and nowhere else.
+struct Lab {
+    folder: tempfile::TempDir,
+    response: Response,
+}
+
+impl Lab {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "mode=755", "none"])
+            .arg(folder.path())
+            .status()
+            .unwrap();
+        assert!(mounted.success());
+        let own = std::env::current_exe().unwrap().display().to_string();
+        let test = "respond::denials::tests::the_gatekeeper_ends_when_the_agent_does";
+        let command = [&own, "--exact", test, "--nocapture", GATEKEEPER].map(str::to_owned);
+        let gate = Gate::only(command.to_vec(), vec![folder.path().to_owned()]);
+        let response = stage(&Respond::default(), gate);
+        Self { folder, response }
+    }
+
+    /// A program that says who it is, and whose content is like no other's.
+    fn program(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let mut bytes = fs::read("/bin/true").unwrap();
+        bytes.extend_from_slice(name.as_bytes());
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn deny(&mut self, path: &Path) -> Outcome {
+        let file = DeniedFile {
+            path: path.display().to_string(),
+            device: 0,
+            inode: 0,
+            size: 0,
+            changed: 0,
+            sha256: None,
+        };
+        let target = Target::DenyExec(Box::new(file));
+        let mut outcomes = self.response.order(target, None, "by hand", now()).unwrap();
+        assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+        outcomes.remove(0)
+    }
+}
+
+fn stage(settings: &Respond, denier: impl Denier + 'static) -> Response {
+    let facts = HostFacts {
+        networks: Vec::new(),
+        live: true,
+    };
+    let denials = Denials::new(settings, Box::new(denier));
+    Response::new(
+        Guard::new(facts, &[]),
+        Ledger::in_memory(),
+        vec![Box::new(denials)],
+        |_| now(),
+    )
+}
+
+fn starts(path: &Path) -> bool {
+    match Command::new(path).status() {
+        Ok(status) => {
+            assert!(status.success());
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            assert_eq!(error.raw_os_error(), Some(1), "EPERM, and not EACCES");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_denied_program_and_its_copies_do_not_start_until_it_is_undone() {
+    if !inside("respond::denials::tests::a_denied_program_and_its_copies_do_not_start_until_it_is_undone") {
+        return;
+    }
+    let mut lab = Lab::start();
+    let (miner, other) = (lab.program("miner"), lab.program("other"));
+    assert!(starts(&miner));
+    let outcome = lab.deny(&miner);
+    assert_eq!(outcome.decision, Decision::Applied, "{outcome:?}");
+    for _ in 0..3 {
+        assert!(!starts(&miner));
+        assert!(starts(&other));
+    }
+    let copy = lab.folder.path().join("copy");
+    fs::copy(&miner, &copy).unwrap();
+    assert!(!starts(&copy), "what has its content is denied as well");
+    // What was judged once is judged again once it was written.
+    fs::copy(&miner, &other).unwrap();
+    assert!(!starts(&other));
+    let mut bytes = fs::read(&miner).unwrap();
+    bytes.push(b'.');
+    fs::write(&copy, bytes).unwrap();
+    assert!(starts(&copy));
+    // Each that was kept from starting is told of.
+    let told = lab.response.reconcile(now(), false).unwrap();
+    let hits: usize = told
+        .iter()
+        .map(|outcome| outcome.hits.as_ref().expect("hits").hit.len())
+        .sum();
+    assert_eq!(hits, 5, "{told:?}");
+    assert!(
+        lab.deny(&miner).decision != Decision::Applied,
+        "it is denied already"
+    );
+    let undone = lab.response.undo(&outcome.action.id.to_string(), now()).unwrap();
+    assert_eq!(undone[0].decision, Decision::Undone);
+    assert!(starts(&miner) && starts(&other));
+    assert_eq!(lab.response.take_lost(), []);
+}
+
+/// The gatekeeper of this test: its one child that has that argument.
+fn gatekeeper_pid() -> u32 {
+    let children = proc::children(std::process::id()).unwrap();
+    let is_it = |pid: &u32| {
+        proc::arguments(*pid)
+            .iter()
+            .any(|argument| argument == GATEKEEPER)
+    };
+    children.into_iter().find(is_it).expect("a gatekeeper")
+}
+
+#[test]
+fn a_gatekeeper_that_is_stopped_or_killed_holds_nobody_up_and_comes_back() {
+    if !inside(
+        "respond::denials::tests::a_gatekeeper_that_is_stopped_or_killed_holds_nobody_up_and_comes_back",
+    ) {
+        return;
+    }
+    let mut lab = Lab::start();
+    let (miner, other) = (lab.program("miner"), lab.program("other"));
+    lab.deny(&miner);
+    for (signal, most) in [(Signal::STOP, 3), (Signal::KILL, 3)] {
+        assert!(!starts(&miner));
+        let held = Pidfd::hold(gatekeeper_pid()).unwrap();
+        held.signal(signal).unwrap();
+        // Nobody helps: the agent, which is this test, does nothing but wait.
+        let begun = Instant::now();
+        assert!(starts(&other));
+        assert!(
+            begun.elapsed() < Duration::from_secs(most),
+            "{:?}",
+            begun.elapsed()
+        );
+        println!("with {signal:?} it took {:?}", begun.elapsed());
+        let begun = Instant::now();
+        while !held.has_ended() {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        assert!(starts(&miner), "nobody keeps it from starting");
+        lab.response.reconcile(now(), false).unwrap();
+        assert!(!starts(&miner), "it is denied again");
+        let lost = lab.response.take_lost();
+        assert_eq!(lost.len(), 1);
+        assert!(
+            lost[0].1 >= 1 && lost[0].2.contains("gatekeeper had ended"),
+            "{lost:?}"
+        );
+    }
+}
+
+fn finding(process: ProcessId) -> Finding {
+    Finding {
+        id: RecordId::derived(now(), &[process.to_string().as_bytes()]),
+        time: now(),
+        detected: now(),
+        rule: RuleRef {
+            id: "r".to_owned(),
+            title: "t".to_owned(),
+            attack: Vec::new(),
+        },
+        severity: Severity::High,
+        summary: "a miner".to_owned(),
+        group: Vec::new(),
+        count: None,
+        source: None,
+        user: None,
+        process: Some(process),
+        events: Vec::new(),
+        suggests: vec!["deny_exec".to_owned()],
+    }
+}
+
+/// A program that goes on, under a path and with a content of its own.
+fn lasting(folder: &Path, name: &str) -> (ProcessId, PathBuf) {
+    let path = folder.join(name);
+    let mut bytes = fs::read("/bin/sleep").unwrap();
+    bytes.extend_from_slice(name.as_bytes());
+    fs::write(&path, bytes).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let pid = stray(&format!("{} 1000 & echo $!; echo ready; wait", path.display()));
+    let begun = Instant::now();
+    while proc::executable(pid.pid).as_deref() != Some(&path) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    (pid, path)
+}
+
+#[test]
+fn a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many() {
+    if !inside(
+        "respond::denials::tests::a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many",
+    ) {
+        return;
+    }
+    let mut lab = Lab::start();
+    for number in 1..=7 {
+        let (process, path) = lasting(lab.folder.path(), &format!("miner{number}"));
+        let outcomes = lab.response.consider(&finding(process), now()).unwrap();
+        match number {
+            1..6 => {
+                assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+                assert_eq!(outcomes[0].decision, Decision::Applied);
+                assert_eq!(outcomes[0].action.ttl, Some(Duration::from_secs(86_400)));
+                assert!(Command::new(&path).arg("0").status().is_err());
+                let again = lab.response.consider(&finding(process), now()).unwrap();
+                assert_eq!(again, [], "one that is denied is no other");
+            }
+            6 => {
+                let undone = outcomes
+                    .iter()
+                    .filter(|outcome| outcome.decision == Decision::Undone);
+                assert_eq!(undone.count(), 5);
+                assert!(
+                    matches!(&outcomes[5].decision, Decision::Refused { because } if because.contains("6 different files"))
+                );
+                assert!(Command::new(&path).arg("0").status().is_ok());
+            }
+            _ => assert!(matches!(
+                &outcomes[..],
+                [Outcome {
+                    decision: Decision::Refused { .. },
+                    ..
+                }]
+            )),
+        }
+        Pidfd::open(process).unwrap().signal(Signal::KILL).unwrap();
+    }
+    assert_eq!(lab.response.held().count(), 0);
+    assert!(lab.response.describe().contains("lets every program start"));
+}
+
+#[test]
+fn what_a_host_cannot_do_without_is_spared_and_what_only_calls_itself_so_is_not() {
+    let mut settings = Respond::default();
+    let folder = tempfile::tempdir().unwrap();
+    let tool = folder.path().join("tool");
+    fs::copy("/bin/true", &tool).unwrap();
+    settings.protect_images.push(tool.clone());
+    let mut response = stage(&settings, Simulated);
+    let mut order = |path: &Path| {
+        let file = DeniedFile {
+            path: path.display().to_string(),
+            device: 0,
+            inode: 0,
+            size: 0,
+            changed: 0,
+            sha256: None,
+        };
+        let target = Target::DenyExec(Box::new(file));
+        let outcomes = response.order(target, None, "by hand", now()).unwrap();
+        outcomes[0].decision.clone()
+    };
+    let own = std::env::current_exe().unwrap();
+    for path in [
+        Path::new("/bin/sh"),
+        Path::new("/usr/bin/dpkg"),
+        Path::new("/lib64/ld-linux-x86-64.so.2"),
+        &own,
+        &tool,
+    ] {
+        if !path.exists() {
+            println!("skipped: there is no {}", path.display());
+            continue;
+        }
+        let decision = order(path);
+        assert!(
+            matches!(&decision, Decision::Refused { because } if because.contains("it is not denied")),
+            "{path:?}: {decision:?}"
+        );
+    }
+    let fake = folder.path().join("sshd");
+    fs::copy("/bin/sh", &fake).unwrap();
+    assert_eq!(order(&fake), Decision::Simulated);
+    assert_eq!(order(Path::new("/usr/bin/true")), Decision::Simulated);
+    assert!(
+        matches!(order(folder.path()), Decision::Failed { because } if because.contains("it is no file"))
+    );
+    assert!(matches!(order(Path::new("/nowhere")), Decision::Failed { .. }));
+}
