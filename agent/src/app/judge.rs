@@ -4,12 +4,14 @@ use super::actor::Ask;
 use super::historian::Note;
 use super::keeper::Kept;
 use super::rules::Rules;
-use crate::detect::{Detector as _, Sigma};
+use crate::config::Keep;
+use crate::detect::{Detector as _, Findings, Sigma};
 use crate::enrich::Enricher;
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
 use crate::queue::Sender;
 use crate::respond::Login;
+use picket_common::event::{Event, Payload};
 use picket_common::finding::Finding;
 use picket_common::record::Record;
 use picket_common::terminal::Plain;
@@ -17,23 +19,32 @@ use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
 use std::sync::mpsc::Receiver;
 
-pub(super) fn judge(
-    rules: &Rules,
-    observed: &Receiver<Observation>,
-    actor: &Sender<Ask>,
-    judged: &Sender<Kept>,
-    history: &Sender<Note>,
-) {
-    let mut recent = Recent::default();
+/// Where to what was judged goes.
+pub(super) struct Ways {
+    pub(super) actor: Sender<Ask>,
+    pub(super) keeper: Sender<Kept>,
+    pub(super) historian: Sender<Note>,
+}
+
+/// The agent is ending: a queue is closed.
+struct Ending;
+
+pub(super) fn judge(rules: &Rules, keep: Keep, observed: &Receiver<Observation>, ways: Ways) {
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
-    let (mut sigma, mut findings): (Option<Sigma>, _) = (None, Vec::new());
+    let mut judge = Judge {
+        sigma: None,
+        recent: Recent::default(),
+        findings: Findings::default(),
+        keep,
+        ways,
+    };
     let mut events = Vec::new();
     for seen in observed {
         if let Some(mut fresh) = rules.take() {
-            if let Some(old) = sigma.take() {
+            if let Some(old) = judge.sigma.take() {
                 fresh.go_on_from(old);
             }
-            sigma = Some(fresh);
+            judge.sigma = Some(fresh);
         }
         let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
@@ -43,45 +54,68 @@ pub(super) fn judge(
         let again = seen.again;
         enricher.enrich(seen, &mut events);
         for event in events.drain(..) {
-            if let Some(sigma) = &mut sigma {
-                if sigma.concerns(&event) {
-                    recent.keep(&event);
-                }
-                sigma.inspect(&event, &mut findings);
-            }
-            // The guard learns who logs in before it is asked about a finding, also from what is read again.
-            let learnt = match Login::of(&event) {
-                Some(login) => actor.wait(Ask::Seen(login)),
-                None => Ok(()),
-            };
-            if again {
-                // What it says was said before.
-                findings.clear();
-            } else {
-                kept.records.push(Record::Event(event));
-            }
-            for mut finding in findings.drain(..) {
-                finding.detected = now();
-                let asked = actor.wait(Ask::Found(Box::new(finding.clone())));
-                show(&finding);
-                let entry = Entry::Finding {
-                    events: recent.find(&finding.events),
-                    finding: finding.clone(),
-                };
-                // A closed queue means that the agent is ending.
-                let _ = history.offer(Note::Keep(Box::new(entry)));
-                kept.records.push(Record::Finding(finding));
-                if asked.is_err() {
-                    return;
-                }
-            }
-            if learnt.is_err() {
+            if judge.event(event, again, &mut kept.records).is_err() {
                 return;
             }
         }
-        if judged.wait(kept).is_err() {
+        if kept.records.is_empty() && kept.cursor.is_none() {
+            continue;
+        }
+        if judge.ways.keeper.wait(kept).is_err() {
             return;
         }
+    }
+}
+
+struct Judge {
+    sigma: Option<Sigma>,
+    recent: Recent,
+    findings: Findings,
+    /// Which events about processes travel.
+    keep: Keep,
+    ways: Ways,
+}
+
+impl Judge {
+    /// Judges an event, and adds what travels to the collector of it.
+    fn event(&mut self, event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
+        self.findings.counted = false;
+        if let Some(sigma) = &mut self.sigma {
+            sigma.inspect(&event, &mut self.findings);
+        }
+        // The guard learns who logs in before it is asked about a finding, also from what is read again.
+        if let Some(login) = Login::of(&event) {
+            self.ways.actor.wait(Ask::Seen(login)).map_err(|_| Ending)?;
+        }
+        if again {
+            // What it says was said before.
+            self.findings.found.clear();
+        }
+        let travels = matches!(event.payload, Payload::Auth(_)) || self.keep == Keep::All;
+        let found = !self.findings.found.is_empty();
+        // No other event can be behind a finding.
+        if self.findings.counted || found {
+            self.recent.keep(&event, travels || found);
+        }
+        if !again && (travels || found) {
+            records.push(Record::Event(event));
+        }
+        for mut finding in std::mem::take(&mut self.findings.found) {
+            let earlier = self.recent.unsent(&finding.events);
+            records.extend(earlier.into_iter().map(Record::Event));
+            finding.detected = now();
+            let asked = self.ways.actor.wait(Ask::Found(Box::new(finding.clone())));
+            show(&finding);
+            let entry = Entry::Finding {
+                events: self.recent.find(&finding.events),
+                finding: finding.clone(),
+            };
+            // A closed queue means that the agent is ending.
+            let _ = self.ways.historian.offer(Note::Keep(Box::new(entry)));
+            records.push(Record::Finding(finding));
+            asked.map_err(|_| Ending)?;
+        }
+        Ok(())
     }
 }
 

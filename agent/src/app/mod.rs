@@ -134,10 +134,13 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
-        let (rules, judged) = (Arc::clone(&rules), judged.clone());
-        spawn("judge", move || {
-            judge::judge(&rules, &to_judge, &ask, &judged, &note)
-        })?
+        let (rules, keep) = (Arc::clone(&rules), settings.process.keep);
+        let ways = judge::Ways {
+            actor: ask,
+            keeper: judged.clone(),
+            historian: note,
+        };
+        spawn("judge", move || judge::judge(&rules, keep, &to_judge, ways))?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;
     if let Some(changes) = changes {

@@ -4,6 +4,7 @@ use super::rule_watch::RuleWatch;
 use crate::config::Settings;
 use crate::detect::{Exception, Sigma, Sources, load};
 use crate::history::LastGood;
+use crate::plugs;
 use crate::sys::Stop;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -92,8 +93,9 @@ impl Rules {
         if let Err(error) = kept.save() {
             tracing::warn!("the last good rules cannot be kept: {error}");
         }
-        // No sensor sees programs yet.
-        let sigma = loaded.sigma.without_programs();
+        let sigma = loaded
+            .sigma
+            .only(|needs| plugs::unseen(needs, &self.settings).is_none());
         let rules = sigma.rules();
         tracing::info!(
             "{rules} rules and {} exceptions are in force",

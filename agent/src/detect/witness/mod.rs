@@ -4,9 +4,10 @@
 //! example is right is not decided here but by the matcher that judges real events.
 
 mod event;
+mod program;
 mod text;
 
-pub(super) use event::{Unmade, get, payload, set};
+pub(super) use event::{Example, Unmade, has, payload, set};
 pub(super) use text::Wish;
 
 use rsigma_eval::matcher::GroupMode;
