@@ -1,6 +1,6 @@
 //! Which parts there are: the one place that names them all.
 
-use crate::config::{Auth, Journal, ProcessSensor, Settings};
+use crate::config::{Auth, Journal, Process, ProcessSensor, Settings};
 use crate::detect::Needs;
 use crate::observation::Cursor;
 use crate::sense::{AuthFile, AuthJournal, JOURNAL, Notice, Sensor};
@@ -34,13 +34,13 @@ pub fn sees_logins(auth: &Auth) -> bool {
 
 /// Whether one of them sees programs start and end.
 // Which of the sensors works here is not asked yet.
-pub fn sees_processes(settings: &Settings) -> bool {
-    settings.process.sensor != ProcessSensor::None
+pub fn sees_processes(process: &Process) -> bool {
+    process.sensor != ProcessSensor::None
 }
 
 /// Whether one of them sees connections, signals, and programs that become root: only a program in the kernel does.
-pub fn sees_deeds(settings: &Settings) -> bool {
-    matches!(settings.process.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf)
+pub fn sees_deeds(process: &Process) -> bool {
+    matches!(process.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf)
 }
 
 /// Why no event of a kind is seen on this host; `None` when a sensor sees them.
@@ -51,15 +51,21 @@ pub fn unseen(needs: Needs, settings: &Settings) -> Option<&'static str> {
             "no authentication log is followed on this host",
         ),
         Needs::Programs | Needs::Exits => (
-            sees_processes(settings),
+            sees_processes(&settings.process),
             "no sensor on this host sees programs start and end",
         ),
-        Needs::Connections => (sees_deeds(settings), "no sensor on this host sees connections"),
+        Needs::Connections => (
+            sees_deeds(&settings.process),
+            "no sensor on this host sees connections",
+        ),
         Needs::Privileges => (
-            sees_deeds(settings),
+            sees_deeds(&settings.process),
             "no sensor on this host sees how programs become root",
         ),
-        Needs::Signals => (sees_deeds(settings), "no sensor on this host sees signals"),
+        Needs::Signals => (
+            sees_deeds(&settings.process),
+            "no sensor on this host sees signals",
+        ),
         Needs::Others => (false, "no sensor on this host sees events of its log source"),
     };
     (!seen).then_some(why)

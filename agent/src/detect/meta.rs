@@ -44,6 +44,9 @@ pub(super) fn meta(
     }
 }
 
+/// The responses that a rule can suggest.
+const RESPONSES: [&str; 4] = ["block_ip", "kill", "kill_tree", "kill_session"];
+
 /// `picket: {respond: [block_ip]}`
 pub(super) fn suggestions(picket: Option<&serde_json::Value>) -> Result<Vec<String>, String> {
     let Some(wanted) = picket.and_then(|picket| picket.get("respond")) else {
@@ -51,10 +54,11 @@ pub(super) fn suggestions(picket: Option<&serde_json::Value>) -> Result<Vec<Stri
     };
     let list: Vec<String> = serde_json::from_value(wanted.clone())
         .map_err(|_| "picket.respond must be a list, such as [block_ip]".to_owned())?;
-    match list.iter().find(|name| *name != "block_ip") {
+    match list.iter().find(|name| !RESPONSES.contains(&name.as_str())) {
         Some(other) => Err(format!(
-            "picket.respond: '{}' is no response; known are: block_ip",
-            other.escape_debug()
+            "picket.respond: '{}' is no response; known are: {}",
+            other.escape_debug(),
+            RESPONSES.join(", ")
         )),
         None => Ok(list),
     }

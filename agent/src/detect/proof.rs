@@ -56,6 +56,12 @@ impl Sigma {
 
     /// An event on which a rule about single events fires.
     fn example(&self, at: usize) -> Result<Payload, String> {
+        self.examples_of(at, 1)
+            .map(|mut examples| examples.swap_remove(0))
+    }
+
+    /// At least one event on which a rule about single events fires, and more where it can be met in other ways.
+    fn examples_of(&self, at: usize, most: usize) -> Result<Vec<Payload>, String> {
         let single = self.singles.get(at).ok_or("it is not there")?;
         let example = match &single.topic {
             Topic::Logins { program, .. } => Example::Login(program.as_deref().unwrap_or("sshd")),
@@ -74,13 +80,19 @@ impl Sigma {
         if ways.is_empty() {
             return Err("no example can be made of what it asks for".to_owned());
         }
-        let mut unmade = BTreeSet::new();
+        let (mut made, mut unmade) = (Vec::new(), BTreeSet::new());
         for way in &ways {
             match witness::payload(way, example) {
-                Ok(payload) if self.matches(at, &event(&payload, 0)) => return Ok(payload),
+                Ok(payload) if self.matches(at, &event(&payload, 0)) => made.push(payload),
                 Ok(_) => {}
                 Err(why) => drop(unmade.insert(why)),
             }
+            if made.len() >= most {
+                break;
+            }
+        }
+        if !made.is_empty() {
+            return Ok(made);
         }
         let kind = example.in_words();
         Err(match unmade.first() {
@@ -115,7 +127,8 @@ impl Sigma {
             .collect();
         let fires = self.examples(at).and_then(|examples| {
             needs = examples.iter().map(needed_for).collect();
-            if self.fires_on(at, &examples) {
+            // Another value of the field that is counted may be one that the counted rule does not look for.
+            if self.fires_on(at, &examples) || self.fires_on(at, &self.other_ways(at)) {
                 Ok(())
             } else {
                 Err("it does not fire on the examples that were made of what it counts".to_owned())
@@ -176,6 +189,22 @@ impl Sigma {
         }
     }
 
+    /// Of the rules about single events that a correlation counts, every example.
+    fn other_ways(&self, at: usize) -> Vec<Payload> {
+        let Some(correlation) = self.correlations.get(at) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for (step, member) in self.steps(at) {
+            if let Member::Single(single) = member
+                && let Ok(made) = self.examples_of(single, usize::MAX)
+            {
+                all.extend(grouped(correlation, step, made));
+            }
+        }
+        all
+    }
+
     fn fires_on(&mut self, at: usize, examples: &[Payload]) -> bool {
         let Some(id) = self.correlations.get(at).map(|rule| rule.meta.rule.id.clone()) else {
             return false;
@@ -221,7 +250,7 @@ fn grouped(correlation: &Correlation, step: usize, mut payloads: Vec<Payload>) -
         for name in correlation.groups.get(step).into_iter().flatten() {
             if !witness::has(payload, name) {
                 // What cannot be set is in no group: then it does not fire, which is true.
-                let _ = witness::set(payload, name, plain(name, 1).as_str());
+                give(payload, name, 1);
             }
         }
     }
@@ -239,7 +268,7 @@ fn varied(examples: &[Payload], fields: &[String], times: usize) -> Result<Vec<P
     for number in 0..times {
         for mut payload in examples.iter().cloned() {
             for name in fields {
-                let _ = witness::set(&mut payload, name, plain(name, number).as_str());
+                give(&mut payload, name, number);
             }
             all.push(payload);
         }
@@ -247,13 +276,13 @@ fn varied(examples: &[Payload], fields: &[String], times: usize) -> Result<Vec<P
     Ok(all)
 }
 
-/// One of many values that a field may have.
-fn plain(name: &str, number: usize) -> String {
-    match name {
+/// Gives a field one of the many values that it may have, if it may have any.
+fn give(payload: &mut Payload, name: &str, number: usize) {
+    let text = match name {
         name if name.ends_with(".ip") => format!("2001:db8::{number:x}"),
-        name if name.ends_with("pid") || name.ends_with("port") || name.ends_with("id") => number.to_string(),
         _ => format!("x{number}"),
-    }
+    };
+    let _ = witness::set(payload, name, &text) || witness::set(payload, name, &number.to_string());
 }
 
 /// An event so many milliseconds after the first.

@@ -10,6 +10,8 @@ use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
 use picket_common::time::Timestamp;
 
+const NOBODY: u32 = 65_534;
+
 /// What kind of event is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Example<'a> {
@@ -127,7 +129,15 @@ fn nothing(example: Example<'_>) -> Payload {
             Payload::Auth(AuthEvent::new(AuthAction::Login, Outcome::Failure, name).into())
         }
         Example::Program | Example::Audit => {
-            Payload::Exec(ExecEvent::new(id, "", Credentials::default()).into())
+            // Of nobody: root is what rules leave out.
+            let credentials = Credentials {
+                uid: NOBODY,
+                effective_uid: NOBODY,
+                gid: NOBODY,
+                effective_gid: NOBODY,
+                ..Credentials::default()
+            };
+            Payload::Exec(ExecEvent::new(id, "", credentials).into())
         }
         Example::Connection => Payload::Connect(program::some_connection().into()),
         Example::Exit => {

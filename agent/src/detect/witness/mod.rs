@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 /// So many ways to meet a rule are tried.
 const MOST: usize = 64;
 /// So many of the values that one item allows.
-const OF_ITEM: usize = 8;
+const OF_ITEM: usize = 16;
 /// Stands for any field, in a search for words.
 pub(super) const ANYWHERE: &str = "";
 
