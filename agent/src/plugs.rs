@@ -1,6 +1,7 @@
 //! Which parts there are: the one place that names them all.
 
 use crate::config::{Auth, Journal, Process, ProcessSensor, Settings};
+use crate::detect::Needs;
 use crate::observation::Cursor;
 use crate::sense::{AuthFile, AuthJournal, ExecEbpf, ExecNetlink, ExecPoll, JOURNAL, Notice, Sensor};
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ fn of_processes(process: &Process, notices: &Sender<Notice>) -> Option<Box<dyn S
     )))
 }
 
-/// Whether one of them sees processes.
+/// Whether one of them sees programs start and end.
 pub fn sees_processes(process: &Process) -> bool {
     process.sensor != ProcessSensor::None
 }
@@ -67,6 +68,39 @@ pub fn sees_processes(process: &Process) -> bool {
 /// Whether one of them sees logins.
 pub fn sees_logins(auth: &Auth) -> bool {
     follows_journal(auth, &BTreeMap::new()) || !auth.files.is_empty()
+}
+
+/// Whether one of them sees connections, signals, and programs that become root: only a program in the kernel does.
+pub fn sees_deeds(process: &Process) -> bool {
+    matches!(process.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf)
+}
+
+/// Why no event of a kind is seen on this host; `None` when a sensor sees them.
+pub fn unseen(needs: Needs, settings: &Settings) -> Option<&'static str> {
+    let (seen, why) = match needs {
+        Needs::Logins => (
+            sees_logins(&settings.auth),
+            "no authentication log is followed on this host",
+        ),
+        Needs::Programs | Needs::Exits => (
+            sees_processes(&settings.process),
+            "no sensor on this host sees programs start and end",
+        ),
+        Needs::Connections => (
+            sees_deeds(&settings.process),
+            "no sensor on this host sees connections",
+        ),
+        Needs::Privileges => (
+            sees_deeds(&settings.process),
+            "no sensor on this host sees how programs become root",
+        ),
+        Needs::Signals => (
+            sees_deeds(&settings.process),
+            "no sensor on this host sees signals",
+        ),
+        Needs::Others => (false, "no sensor on this host sees events of its log source"),
+    };
+    (!seen).then_some(why)
 }
 
 /// Whether the journal is followed, by what the settings say and where reading went on before.
@@ -90,4 +124,27 @@ fn has_journal() -> bool {
             .read_dir()
             .is_ok_and(|mut entries| entries.next().is_some())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_sensor_sees_is_named() {
+        let mut settings = Settings::default();
+        assert_eq!(unseen(Needs::Logins, &settings), None);
+        (settings.auth.files, settings.auth.journal) = (Vec::new(), Journal::No);
+        let said = unseen(Needs::Logins, &settings);
+        assert_eq!(said, Some("no authentication log is followed on this host"));
+        settings.auth.journal = Journal::Yes;
+        assert_eq!(unseen(Needs::Logins, &settings), None);
+        assert_eq!(unseen(Needs::Programs, &settings), None);
+        settings.process.sensor = ProcessSensor::Poll;
+        assert_eq!(unseen(Needs::Programs, &settings), None);
+        let said = unseen(Needs::Connections, &settings);
+        assert_eq!(said, Some("no sensor on this host sees connections"));
+        settings.process.sensor = ProcessSensor::None;
+        assert!(unseen(Needs::Exits, &settings).is_some());
+    }
 }

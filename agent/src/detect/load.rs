@@ -285,7 +285,7 @@ mod tests {
 
     /// Failed logins at these seconds: the rules that fire.
     fn judge(sigma: &mut Sigma, seconds: std::ops::Range<i64>) -> Vec<String> {
-        let mut findings = Vec::new();
+        let mut findings = crate::detect::Findings::default();
         for second in seconds {
             let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, "sshd");
             auth.source = Some(Peer::new("198.51.100.9".parse().unwrap(), None));
@@ -298,7 +298,11 @@ mod tests {
             };
             sigma.inspect(&event, &mut findings);
         }
-        findings.into_iter().map(|finding| finding.rule.id).collect()
+        findings
+            .found
+            .into_iter()
+            .map(|finding| finding.rule.id)
+            .collect()
     }
 
     /// The rules and the exceptions of a folder, at a second.

@@ -4,32 +4,49 @@
 //! same findings, live or in a replay of a log of last year.
 
 mod about;
+mod candidates;
 mod correlation;
 mod definition;
 mod exception_files;
 mod exceptions;
 mod fields;
+mod found;
+mod grouping;
+mod literals;
 mod load;
 mod meta;
+mod needed;
 mod proof;
 mod rule_files;
 mod rules;
 mod sigma;
 mod signature;
 mod threshold;
+mod topic;
 mod unknown;
 mod witness;
+mod words;
 
 pub use about::About;
 pub use exceptions::Exception;
 pub use load::{Loaded, Sources, load};
-pub use proof::{Needs, Proof};
+pub use proof::Proof;
 pub use rule_files::Problem;
 pub use sigma::Sigma;
 pub use threshold::Counters;
+pub use topic::Needs;
 
 use picket_common::event::Event;
 use picket_common::finding::Finding;
+
+/// What looking at events came to.
+#[derive(Default, Debug)]
+pub struct Findings {
+    /// What was found.
+    pub found: Vec<Finding>,
+    /// Something that counts has counted one: it may be behind a finding of a later event.
+    pub counted: bool,
+}
 
 /// Something that judges events.
 pub trait Detector {
@@ -41,5 +58,5 @@ pub trait Detector {
 
     /// Looks at one event and adds what it finds. Events come in the order in which they were read; their times may step
     /// backwards.
-    fn inspect(&mut self, event: &Event, findings: &mut Vec<Finding>);
+    fn inspect(&mut self, event: &Event, findings: &mut Findings);
 }

@@ -1,10 +1,11 @@
 //! Whether a rule can fire: shown by an example that goes through the matcher of real events, not by what the rule says.
 
-use super::Detector as _;
-use super::rules::{Correlation, Single, Topic};
+use super::rules::{Correlation, Single};
 use super::sigma::Sigma;
 use super::threshold::{Kind, Table};
-use super::witness::{self, Unmade};
+use super::topic::{Needs, Topic};
+use super::witness::{self, Example, Unmade};
+use super::{Detector as _, Findings};
 use picket_common::event::{Event, Payload};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
@@ -13,17 +14,6 @@ use std::collections::BTreeSet;
 
 /// So many events are made to try one rule.
 const MOST: usize = 20_000;
-
-/// What has to be seen for a rule to fire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Needs {
-    /// What authentication logs say.
-    Logins,
-    /// Programs that are started.
-    Processes,
-    /// Something that this agent knows no events of.
-    Others,
-}
 
 /// What could be shown of a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,10 +56,21 @@ impl Sigma {
 
     /// An event on which a rule about single events fires.
     fn example(&self, at: usize) -> Result<Payload, String> {
+        self.examples_of(at, 1)
+            .map(|mut examples| examples.swap_remove(0))
+    }
+
+    /// At least one event on which a rule about single events fires, and more where it can be met in other ways.
+    fn examples_of(&self, at: usize, most: usize) -> Result<Vec<Payload>, String> {
         let single = self.singles.get(at).ok_or("it is not there")?;
-        let program = match &single.topic {
-            Topic::Logins { program, .. } => Some(program.as_deref().unwrap_or("sshd")),
-            Topic::Processes => None,
+        let example = match &single.topic {
+            Topic::Logins { program, .. } => Example::Login(program.as_deref().unwrap_or("sshd")),
+            Topic::Programs => Example::Program,
+            Topic::Audit => Example::Audit,
+            Topic::Connections => Example::Connection,
+            Topic::Exits => Example::Exit,
+            Topic::Privileges => Example::Privilege,
+            Topic::Signals => Example::Signal,
             Topic::Others => {
                 let source = in_words(&single.compiled.logsource);
                 return Err(format!("this agent knows no events of its log source, {source}"));
@@ -79,25 +80,31 @@ impl Sigma {
         if ways.is_empty() {
             return Err("no example can be made of what it asks for".to_owned());
         }
-        let mut unmade = BTreeSet::new();
+        let (mut made, mut unmade) = (Vec::new(), BTreeSet::new());
         for way in &ways {
-            match witness::payload(way, program) {
-                Ok(payload) if self.matches(at, &event(&payload, 0)) => return Ok(payload),
+            match witness::payload(way, example) {
+                Ok(payload) if self.matches(at, &event(&payload, 0)) => made.push(payload),
                 Ok(_) => {}
                 Err(why) => drop(unmade.insert(why)),
             }
+            if made.len() >= most {
+                break;
+            }
         }
-        let kind = match program {
-            Some(_) => "logins",
-            None => "programs that start",
-        };
+        if !made.is_empty() {
+            return Ok(made);
+        }
+        let kind = example.in_words();
         Err(match unmade.first() {
             Some(Unmade::Field(name)) => {
-                format!("it asks for '{name}', a field that events of {kind} do not have")
+                format!("it asks for '{name}', a field that {kind} do not have")
             }
-            Some(Unmade::Value(name, value)) => format!("'{name}' is never '{value}' in events of {kind}"),
+            Some(Unmade::Value(name, value)) => format!("'{name}' is never '{value}' in {kind}"),
+            Some(Unmade::Together(one, other)) => {
+                format!("'{one}' and '{other}' never are so in the same of {kind}")
+            }
             Some(Unmade::Words) => {
-                format!("it looks for words of a message, which events of {kind} do not keep")
+                format!("it looks for words of a message, which {kind} do not keep")
             }
             None => "it does not match the examples that were made of what it asks for".to_owned(),
         })
@@ -120,7 +127,8 @@ impl Sigma {
             .collect();
         let fires = self.examples(at).and_then(|examples| {
             needs = examples.iter().map(needed_for).collect();
-            if self.fires_on(at, &examples) {
+            // Another value of the field that is counted may be one that the counted rule does not look for.
+            if self.fires_on(at, &examples) || self.fires_on(at, &self.other_ways(at)) {
                 Ok(())
             } else {
                 Err("it does not fire on the examples that were made of what it counts".to_owned())
@@ -181,32 +189,48 @@ impl Sigma {
         }
     }
 
+    /// Of the rules about single events that a correlation counts, every example.
+    fn other_ways(&self, at: usize) -> Vec<Payload> {
+        let Some(correlation) = self.correlations.get(at) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for (step, member) in self.steps(at) {
+            if let Member::Single(single) = member
+                && let Ok(made) = self.examples_of(single, usize::MAX)
+            {
+                all.extend(grouped(correlation, step, made));
+            }
+        }
+        all
+    }
+
     fn fires_on(&mut self, at: usize, examples: &[Payload]) -> bool {
         let Some(id) = self.correlations.get(at).map(|rule| rule.meta.rule.id.clone()) else {
             return false;
         };
         self.table = Table::new(1000);
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         for (number, payload) in (0..).zip(examples) {
             self.inspect(&event(payload, number), &mut findings);
         }
-        findings.iter().any(|finding| finding.rule.id == id)
+        findings.found.iter().any(|finding| finding.rule.id == id)
     }
 }
 
 fn needs(single: &Single) -> Needs {
-    match single.topic {
-        Topic::Logins { .. } => Needs::Logins,
-        Topic::Processes => Needs::Processes,
-        Topic::Others => Needs::Others,
-    }
+    single.topic.needs()
 }
 
 fn needed_for(payload: &Payload) -> Needs {
     match payload {
         Payload::Auth(_) => Needs::Logins,
-        Payload::Exec(_) => Needs::Processes,
-        _ => Needs::Others,
+        Payload::Exec(_) => Needs::Programs,
+        Payload::Exit(_) => Needs::Exits,
+        Payload::Connect(_) => Needs::Connections,
+        Payload::Privilege(_) => Needs::Privileges,
+        Payload::Signal(_) => Needs::Signals,
+        Payload::File(_) => Needs::Others,
     }
 }
 
@@ -225,9 +249,9 @@ fn first(of_steps: Vec<Result<Vec<Payload>, String>>) -> Result<Vec<Payload>, St
 fn grouped(correlation: &Correlation, step: usize, mut payloads: Vec<Payload>) -> Vec<Payload> {
     for payload in &mut payloads {
         for name in correlation.groups.get(step).into_iter().flatten() {
-            if witness::get(payload, name).is_none() {
+            if !witness::has(payload, name) {
                 // What cannot be set is in no group: then it does not fire, which is true.
-                let _ = witness::set(payload, name, plain(name, 1).as_str());
+                give(payload, name, 1);
             }
         }
     }
@@ -245,7 +269,7 @@ fn varied(examples: &[Payload], fields: &[String], times: usize) -> Result<Vec<P
     for number in 0..times {
         for mut payload in examples.iter().cloned() {
             for name in fields {
-                let _ = witness::set(&mut payload, name, plain(name, number).as_str());
+                give(&mut payload, name, number);
             }
             all.push(payload);
         }
@@ -253,13 +277,13 @@ fn varied(examples: &[Payload], fields: &[String], times: usize) -> Result<Vec<P
     Ok(all)
 }
 
-/// One of many values that a field may have.
-fn plain(name: &str, number: usize) -> String {
-    match name {
-        "source.ip" => format!("2001:db8::{number:x}"),
-        name if name.ends_with("pid") || name.ends_with("port") || name.ends_with("id") => number.to_string(),
+/// Gives a field one of the many values that it may have, if it may have any.
+fn give(payload: &mut Payload, name: &str, number: usize) {
+    let text = match name {
+        name if name.ends_with(".ip") => format!("2001:db8::{number:x}"),
         _ => format!("x{number}"),
-    }
+    };
+    let _ = witness::set(payload, name, &text) || witness::set(payload, name, &number.to_string());
 }
 
 /// An event so many milliseconds after the first.

@@ -6,28 +6,13 @@ use super::definition::Definition;
 use super::fields;
 use super::meta::{DENY, Meta, meta, suggestions};
 use super::rule_files::{Problem, documents};
-use super::signature::{self, Verdict};
 use super::threshold::Kind;
-use super::unknown;
+use super::topic::{Topic, is_about_authentication};
+use super::{unknown, words};
 use rsigma_eval::{CompiledRule, compile_rule};
 use rsigma_parser::{CorrelationRule, SigmaRule, parse_sigma_yaml};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-
-/// What kind of event a rule is about: it is asked about no other.
-pub(super) enum Topic {
-    /// What authentication logs say.
-    Logins {
-        /// See [`signature::verdicts`].
-        verdicts: Vec<Verdict>,
-        /// The program that says it, when the rule is about one.
-        program: Option<String>,
-    },
-    /// Programs that are started.
-    Processes,
-    /// Something that is not seen here.
-    Others,
-}
 
 /// A rule about single events.
 pub(super) struct Single {
@@ -47,7 +32,7 @@ pub(super) struct Correlation {
     pub(super) span: i64,
     /// For each step, the fields to group by.
     pub(super) groups: Vec<Vec<String>>,
-    /// Every step groups by the source's address alone.
+    /// Every step groups by one address alone.
     pub(super) by_address: bool,
     pub(super) counted_by: Vec<(usize, usize)>,
     /// Its place in the table of groups, which it keeps when rules are loaded anew.
@@ -133,7 +118,7 @@ fn wrong_fields(rule: &SigmaRule) -> Vec<(&str, String)> {
     let picket = rule.custom_attributes.get("picket");
     let picket = picket.and_then(|value| serde_json::to_value(value).ok());
     let denies = suggestions(picket.as_ref()).is_ok_and(|list| list.iter().any(|name| name == DENY));
-    let unknown = match is_about_authentication(rule) {
+    let unknown = match is_about_authentication(&rule.logsource) {
         true => unknown::fields(&rule.detection),
         false => BTreeSet::new(),
     };
@@ -206,11 +191,12 @@ struct Rules {
 
 impl Rules {
     fn add_single(&mut self, (file, line, rule): &Placed<'_, SigmaRule>) -> Result<(), String> {
-        let compiled = compile_rule(rule).map_err(|error| error.to_string())?;
+        let mut compiled = compile_rule(rule).map_err(|error| error.to_string())?;
+        words::loosen(&mut compiled);
         let suggests = suggestions(compiled.custom_attributes.get("picket"))?;
         let single = Single {
             meta: meta(rule.id.as_deref(), &rule.title, rule.level, &rule.tags, suggests),
-            topic: topic(rule, &compiled),
+            topic: Topic::of(&compiled),
             compiled,
             counted_by: Vec::new(),
             definition: Definition::of_single(rule),
@@ -277,10 +263,9 @@ impl Rules {
             meta,
             kind: counted.kind.clone(),
             span: counted.span,
-            by_address: counted
-                .groups
-                .iter()
-                .all(|names| matches!(names.as_slice(), [name] if name == fields::ADDRESS)),
+            by_address: counted.groups.iter().all(|names| {
+                matches!(names.as_slice(), [name] if name == fields::ADDRESS || name == fields::LOGIN_ADDRESS)
+            }),
             groups: counted.groups.clone(),
             counted_by: Vec::new(),
             slot: own,
@@ -316,30 +301,5 @@ impl Rules {
             compiled.about.push(about);
         }
         compiled
-    }
-}
-
-/// What kind of event a rule is about, by its log source.
-fn topic(rule: &SigmaRule, compiled: &CompiledRule) -> Topic {
-    let source = &rule.logsource;
-    let here = source.product.as_deref().is_none_or(|product| product == "linux");
-    match source.category.as_deref() {
-        Some("authentication") | None if here => Topic::Logins {
-            verdicts: signature::verdicts(compiled),
-            program: source.service.clone().filter(|service| service != "auth"),
-        },
-        Some("process_creation") if here => Topic::Processes,
-        _ => Topic::Others,
-    }
-}
-
-/// Whether it says so itself: of such a rule, what no authentication event has is a mistake. Others may be about events that
-/// are not there yet.
-fn is_about_authentication(rule: &SigmaRule) -> bool {
-    let source = &rule.logsource;
-    let here = source.product.as_deref().is_none_or(|product| product == "linux");
-    here && match (source.category.as_deref(), source.service.as_deref()) {
-        (Some(category), _) => category == "authentication",
-        (None, service) => matches!(service, Some("auth" | "sshd")),
     }
 }

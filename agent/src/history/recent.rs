@@ -16,11 +16,18 @@ const ANCESTORS: usize = 2;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Recent(VecDeque<Event>);
+pub struct Recent(VecDeque<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    event: Event,
+    /// It is on its way to the collector.
+    sent: bool,
+}
 
 impl Recent {
-    /// Keeps an event, in the place of the oldest when there are many.
-    pub fn keep(&mut self, event: &Event) {
+    /// Keeps an event, in the place of the oldest when there are many. `sent`: it is on its way to the collector.
+    pub fn keep(&mut self, event: &Event, sent: bool) {
         if self.0.len() >= MOST {
             self.0.pop_front();
         }
@@ -40,19 +47,38 @@ impl Recent {
                 shorten_program(&mut signal.target);
             }
         }
-        self.0.push_back(event);
+        self.0.push_back(Kept { event, sent });
     }
 
     /// Those of some events that are still there, in their order.
     pub fn find(&self, ids: &[RecordId]) -> Vec<Event> {
         let newest_first = self.0.iter().rev();
         let mut found: Vec<Event> = newest_first
-            .filter(|event| ids.contains(&event.id))
+            .filter(|kept| ids.contains(&kept.event.id))
             .take(ids.len())
-            .cloned()
+            .map(|kept| kept.event.clone())
             .collect();
         found.reverse();
         found
+    }
+
+    /// Whether an event is still there and was sent.
+    pub fn is_sent(&self, id: RecordId) -> bool {
+        self.0.iter().any(|kept| kept.sent && kept.event.id == id)
+    }
+
+    /// Those of some events that are still there and were never sent, in their order; from now on they were.
+    pub fn unsent(&mut self, ids: &[RecordId]) -> Vec<Event> {
+        let unsent = self
+            .0
+            .iter_mut()
+            .filter(|kept| !kept.sent && ids.contains(&kept.event.id));
+        unsent
+            .map(|kept| {
+                kept.sent = true;
+                kept.event.clone()
+            })
+            .collect()
     }
 }
 
@@ -140,10 +166,23 @@ mod tests {
     fn the_last_events_are_found_in_their_order_and_older_ones_are_gone() {
         let mut recent = Recent::default();
         let events: Vec<Event> = (0..MOST + 2).map(|number| event(number, "bob")).collect();
-        events.iter().for_each(|event| recent.keep(event));
+        events.iter().for_each(|event| recent.keep(event, true));
         let ids: Vec<RecordId> = [1, MOST + 1, 2, MOST].map(|at| events[at].id).to_vec();
         let expected = [2, MOST, MOST + 1].map(|at| events[at].clone());
         assert_eq!(recent.find(&ids), expected);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_given_away_once() {
+        let mut recent = Recent::default();
+        let events: Vec<Event> = (0..4).map(|number| event(number, "bob")).collect();
+        for (number, event) in events.iter().enumerate() {
+            recent.keep(event, number == 1);
+        }
+        let ids: Vec<RecordId> = [2, 1, 0].map(|at| events[at].id).to_vec();
+        assert_eq!(recent.unsent(&ids), [events[0].clone(), events[2].clone()]);
+        assert_eq!(recent.unsent(&ids), []);
+        assert_eq!(recent.find(&ids).len(), 3);
     }
 
     #[test]
@@ -152,10 +191,10 @@ mod tests {
         let Payload::Auth(auth) = &mut event.payload else {
             panic!()
         };
-        let most = size_of::<Event>() + texts(auth).len() * (LONGEST + "…".len());
+        let most = size_of::<Kept>() + texts(auth).len() * (LONGEST + "…".len());
         assert!(MOST * most <= 1 << 20, "{most} bytes for one");
         let texts = 5 + 2 * ARGS + 2 * ANCESTORS;
-        let most = size_of::<Event>()
+        let most = size_of::<Kept>()
             + size_of::<ExecEvent>()
             + 2 * ARGS * size_of::<CompactString>()
             + ANCESTORS * size_of::<Ancestor>()
@@ -167,7 +206,7 @@ mod tests {
     fn long_texts_are_cut_between_two_characters() {
         let mut recent = Recent::default();
         let event = event(0, &"é".repeat(5000).replacen('é', "e", 1));
-        recent.keep(&event);
+        recent.keep(&event, true);
         let found = recent.find(&[event.id]);
         let user = found[0].auth().unwrap().user.as_deref().unwrap();
         assert!(user.len() <= LONGEST + 3 && user.ends_with("é…"), "{user}");

@@ -7,7 +7,7 @@
 pub mod auditd;
 pub mod auth;
 pub mod cgroup;
-pub mod ecs_exec;
+pub mod ecs;
 pub mod journal_json;
 pub mod scan;
 pub mod sockets;

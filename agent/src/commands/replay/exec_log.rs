@@ -1,13 +1,13 @@
-//! Programs that were started, read from a file from its beginning to its end, in bounded memory.
+//! What programs did, read from a file from its beginning to its end, in bounded memory.
 
 use super::super::Failure;
 use super::super::lines::Lines;
 use super::judge::Read;
 use crate::enrich::Processes;
-use crate::parse::auditd::{Joiner, Record};
-use crate::parse::{ecs_exec, scan};
+use crate::parse::auditd::{Joined, Joiner, Record};
+use crate::parse::{ecs, scan};
 use clap::ValueEnum;
-use picket_common::event::{ExecEvent, Payload};
+use picket_common::event::Payload;
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
@@ -41,7 +41,7 @@ pub(super) struct ExecLog {
 enum Line {
     /// Nothing, or nothing yet.
     Quiet,
-    Started(u64, Option<Timestamp>, Box<ExecEvent>),
+    Done(u64, Option<Timestamp>, Payload),
     Wrong(String),
 }
 
@@ -58,21 +58,24 @@ impl ExecLog {
         })
     }
 
-    /// The next program with what is known of its ancestors; `None` at the end. What cannot be read is named and counted.
+    /// What was done next, with what is known of its ancestors; `None` at the end. What cannot be read is named and counted.
     pub(super) fn next_event(&mut self) -> Result<Option<Read>, Failure> {
         loop {
             let number = self.lines.number() + 1;
             let read = match self.lines.next_line()? {
                 None => {
                     let last = self.joiner.finish();
-                    return Ok(last.map(|last| self.read(last.line, Some(last.time), last.event.into())));
+                    let read = |last: Joined| {
+                        self.read(last.line, Some(last.time), Payload::Exec(last.event.into()))
+                    };
+                    return Ok(last.map(read));
                 }
                 Some(None) => Line::Wrong(format!("is longer than {LONGEST} bytes")),
                 Some(Some(line)) => understand(line.trim_ascii(), number, self.format, &mut self.joiner),
             };
             match read {
                 Line::Quiet => {}
-                Line::Started(line, time, event) => return Ok(Some(self.read(line, time, event))),
+                Line::Done(line, time, payload) => return Ok(Some(self.read(line, time, payload))),
                 Line::Wrong(message) => {
                     self.unread += 1;
                     if self.unread <= NAMED {
@@ -101,9 +104,10 @@ impl ExecLog {
         Ok(())
     }
 
-    fn read(&mut self, line: u64, time: Option<Timestamp>, mut event: Box<ExecEvent>) -> Read {
-        self.processes.complete(&mut event);
-        let payload = Payload::Exec(event);
+    fn read(&mut self, line: u64, time: Option<Timestamp>, mut payload: Payload) -> Read {
+        if let Payload::Exec(event) = &mut payload {
+            self.processes.complete(event);
+        }
         Read { line, time, payload }
     }
 }
@@ -117,15 +121,17 @@ fn understand(line: &[u8], number: u64, format: Format, joiner: &mut Joiner) -> 
     if line.is_empty() {
         Line::Quiet
     } else if is_json {
-        match ecs_exec::event(line) {
-            Ok(Some((time, event))) => Line::Started(number, time, event.into()),
+        match ecs::event(line) {
+            Ok(Some((time, payload))) => Line::Done(number, time, payload),
             Ok(None) => Line::Quiet,
             Err(error) => Line::Wrong(error.to_string()),
         }
     } else {
         match Record::read(&scan::text(line)) {
             Some(record) => match joiner.push(&record, number) {
-                Some(joined) => Line::Started(joined.line, Some(joined.time), joined.event.into()),
+                Some(joined) => {
+                    Line::Done(joined.line, Some(joined.time), Payload::Exec(joined.event.into()))
+                }
                 None => Line::Quiet,
             },
             // What `ausearch` puts between events.

@@ -3,7 +3,7 @@
 use super::super::Failure;
 use super::Options;
 use crate::config::Respond;
-use crate::detect::{self, Detector as _, Exception, Loaded, Sources};
+use crate::detect::{self, Detector as _, Exception, Findings, Loaded, Sources};
 use crate::history::LastGood;
 use crate::respond::{Blocks, Guard, HostFacts, Kills, Ledger, Login, Response, Simulated};
 use picket_common::action::Decision;
@@ -62,7 +62,7 @@ pub(super) fn judge(
         |time| time,
     );
     let mut output = BufWriter::new(io::stdout().lock());
-    let (mut findings, mut last) = (Vec::new(), Timestamp::default());
+    let (mut findings, mut last) = (Findings::default(), Timestamp::default());
     let mut tally = Tally::default();
     while let Some(Read { line, time, payload }) = next()? {
         tally.events += 1;
@@ -80,8 +80,8 @@ pub(super) fn judge(
             response.observe(&login);
         }
         sigma.inspect(&event, &mut findings);
-        tally.findings += findings.len() as u64;
-        for finding in findings.drain(..) {
+        tally.findings += findings.found.len() as u64;
+        for finding in findings.found.drain(..) {
             tell(&mut output, &finding, &event.payload, line, json)?;
             for outcome in &response.consider(&finding, time)? {
                 show(&mut output, outcome, line, json)?;
@@ -114,8 +114,8 @@ fn tell(
         if let Some(object) = value.as_object_mut() {
             object.insert("kind".to_owned(), "finding".into());
             object.insert("line".to_owned(), line.into());
-            if let Payload::Exec(exec) = payload
-                && let Some(process) = ecs::exec(exec, None).get_mut("process")
+            if !matches!(payload, Payload::Auth(_))
+                && let Some(process) = ecs::event(payload, None).get_mut("process")
             {
                 object.insert("process".to_owned(), process.take());
             }

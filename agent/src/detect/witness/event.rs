@@ -1,12 +1,50 @@
 //! From wishes to an event.
 
 use super::super::fields;
-use super::{ANYWHERE, Wish, Wishes};
+use super::{ANYWHERE, Wish, Wishes, program};
 use picket_common::event::{
-    Ancestor, AuthAction, AuthEvent, AuthMethod, Credentials, ExecEvent, Outcome, Payload, Peer,
+    AuthAction, AuthEvent, AuthMethod, Credentials, Event, ExecEvent, ExitEvent, ExitStatus, Outcome,
+    Payload, Peer, PrivilegeEvent, Program, SignalEvent,
 };
+use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
-use std::borrow::Cow;
+use picket_common::time::Timestamp;
+
+const NOBODY: u32 = 65_534;
+
+/// What kind of event is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) enum Example<'a> {
+    /// A login that this program reports.
+    Login(&'a str),
+    /// A program that was started.
+    Program,
+    /// The same, by the names of auditd's records.
+    Audit,
+    /// A connection.
+    Connection,
+    /// A program that ended.
+    Exit,
+    /// A program that became root.
+    Privilege,
+    /// A signal.
+    Signal,
+}
+
+impl Example<'_> {
+    /// What such events are called.
+    pub(in super::super) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Login(_) => "events of logins",
+            Self::Program => "events of programs that start",
+            Self::Audit => "the records SYSCALL and EXECVE of programs that start",
+            Self::Connection => "events of connections",
+            Self::Exit => "events of programs that end",
+            Self::Privilege => "events of programs that become root",
+            Self::Signal => "events of signals",
+        }
+    }
+}
 
 /// Why no event can be made.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,97 +53,114 @@ pub(in super::super) enum Unmade {
     Field(String),
     /// The field never has that value.
     Value(String, String),
+    /// Two fields of one event never are what is wished of them.
+    Together(&'static str, &'static str),
     /// The words are in no field of such an event.
     Words,
 }
 
-/// A program that was started, or with `program` a login that it reports, as the wishes have it.
-pub(in super::super) fn payload(wishes: &Wishes, program: Option<&str>) -> Result<Payload, Unmade> {
-    if let Some(program) = program {
-        let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Failure, program);
-        for (name, wish) in wishes {
-            login(&mut auth, name, wish)?;
-        }
-        return Ok(Payload::Auth(auth.into()));
-    }
+/// An event as the wishes have it.
+pub(in super::super) fn payload(wishes: &Wishes, example: Example<'_>) -> Result<Payload, Unmade> {
+    let mut payload = nothing(example);
     // One field may be called by two names.
     let mut ours = Wishes::new();
     for (name, wish) in wishes {
-        super::add(&mut ours, fields::exec::ours(name), wish);
+        let name = match example {
+            Example::Login(_) | Example::Audit => name,
+            Example::Program => fields::exec::ours(name),
+            _ => fields::connect::ours(name),
+        };
+        super::add(&mut ours, name, wish);
     }
-    let mut exec = nothing();
     for (name, wish) in &ours {
-        self::program(&mut exec, name, wish)?;
+        match &mut payload {
+            Payload::Exec(exec) if example == Example::Audit && name != ANYWHERE => {
+                program::audit(exec, name, wish)?;
+            }
+            payload if name != ANYWHERE || example != Example::Audit => give(payload, name, wish)?,
+            _ => {}
+        }
     }
-    Ok(Payload::Exec(exec.into()))
+    // Words go behind the arguments that have a number.
+    if let (Payload::Exec(exec), Example::Audit, Some(words)) = (&mut payload, example, ours.get(ANYWHERE)) {
+        program::audit(exec, ANYWHERE, words)?;
+    }
+    Ok(payload)
 }
 
 /// Gives a field a value; whether it can have it.
 pub(in super::super) fn set(payload: &mut Payload, name: &str, text: &str) -> bool {
-    let wish = Wish::whole(text);
-    let done = match payload {
-        Payload::Auth(auth) => login(auth, name, &wish),
-        Payload::Exec(exec) => program(exec, fields::exec::ours(name), &wish),
-        _ => return false,
+    let name = match payload {
+        Payload::Auth(_) => name,
+        Payload::Exec(_) => fields::exec::ours(name),
+        _ => fields::connect::ours(name),
     };
-    done.is_ok()
+    give(payload, name, &Wish::whole(text)).is_ok()
 }
 
-/// The value of a field.
-pub(in super::super) fn get<'a>(payload: &'a Payload, name: &str) -> Option<Cow<'a, str>> {
+/// Whether an event has a field.
+pub(in super::super) fn has(payload: &Payload, name: &str) -> bool {
+    let time = Timestamp::default();
+    let event = Event {
+        id: RecordId::derived(time, &[]),
+        time,
+        observed: time,
+        payload: payload.clone(),
+    };
+    fields::text(&event, name).is_some()
+}
+
+fn give(payload: &mut Payload, name: &str, wish: &Wish) -> Result<(), Unmade> {
     match payload {
-        Payload::Auth(auth) => fields::auth::text(auth, name),
-        Payload::Exec(exec) => fields::exec::text(exec, name),
-        _ => None,
+        Payload::Auth(auth) => login(auth, name, wish),
+        Payload::Exec(exec) => program::exec(exec, name, wish),
+        Payload::Connect(connect) => program::connect(connect, name, wish),
+        Payload::Exit(exit) => program::exit(exit, name, wish),
+        Payload::Privilege(privilege) => program::privilege(privilege, name, wish),
+        Payload::Signal(signal) => program::signal(signal, name, wish),
+        Payload::File(_) => Err(Unmade::Field(name.to_owned())),
     }
 }
 
-fn nothing() -> ExecEvent {
-    ExecEvent::new(ProcessId::uncertain(1), "", Credentials::default())
-}
-
-fn program(exec: &mut ExecEvent, name: &str, wish: &Wish) -> Result<(), Unmade> {
-    let text = wish.text();
-    let number = || number(name, &text);
-    match name {
-        "process.executable" => exec.executable = text.into(),
-        // Comes after the path by the order of the names: the path ends in it.
-        "process.name" => exec.executable = format!("{}/{text}", exec.executable).into(),
-        "process.command_line" => exec.args = text.split(' ').map(Into::into).collect(),
-        // Words may be anywhere, but somebody types them here.
-        ANYWHERE => exec.args = vec![text.into()],
-        "process.working_directory" => exec.working_directory = Some(text.into()),
-        "process.tty.name" => exec.tty = Some(text.into()),
-        "process.pid" => exec.process.pid = number()?,
-        "process.user.id" => exec.credentials.effective_uid = number()?,
-        "process.parent.executable" => with_parent(exec, |parent| parent.executable = Some(text.into())),
-        "process.parent.name" => with_parent(exec, |parent| {
-            let folder = parent.executable.take().unwrap_or_default();
-            parent.executable = Some(format!("{folder}/{text}").into());
-        }),
-        "process.parent.command_line" => with_parent(exec, |parent| parent.command_line = Some(text.into())),
-        "process.parent.pid" => {
-            let pid = number()?;
-            with_parent(exec, |parent| parent.process.pid = pid);
+fn nothing(example: Example<'_>) -> Payload {
+    let id = ProcessId::uncertain(1);
+    let program = Program::unknown(id);
+    match example {
+        Example::Login(name) => {
+            Payload::Auth(AuthEvent::new(AuthAction::Login, Outcome::Failure, name).into())
         }
-        "user.name" => exec.user = Some(text.into()),
-        "host.hostname" => exec.host = Some(text.into()),
-        other => return Err(Unmade::Field(other.to_owned())),
-    }
-    Ok(())
-}
-
-/// The parent, made up if it is not there.
-fn with_parent(exec: &mut ExecEvent, change: impl FnOnce(&mut Ancestor)) {
-    if exec.ancestors.is_empty() {
-        exec.ancestors.push(Ancestor {
-            process: ProcessId::uncertain(1),
-            executable: None,
-            command_line: None,
-        });
-    }
-    if let Some(parent) = exec.ancestors.first_mut() {
-        change(parent);
+        Example::Program | Example::Audit => {
+            // Of nobody: root is what rules leave out.
+            let credentials = Credentials {
+                uid: NOBODY,
+                effective_uid: NOBODY,
+                gid: NOBODY,
+                effective_gid: NOBODY,
+                ..Credentials::default()
+            };
+            Payload::Exec(ExecEvent::new(id, "", credentials).into())
+        }
+        Example::Connection => Payload::Connect(program::some_connection().into()),
+        Example::Exit => {
+            let (status, ran) = (ExitStatus::Code(0), None);
+            Payload::Exit(ExitEvent { program, status, ran }.into())
+        }
+        Example::Privilege => {
+            let former_uid = 1;
+            Payload::Privilege(PrivilegeEvent { program, former_uid }.into())
+        }
+        Example::Signal => {
+            let target = program.clone();
+            let signal = 15;
+            Payload::Signal(
+                SignalEvent {
+                    program,
+                    signal,
+                    target,
+                }
+                .into(),
+            )
+        }
     }
 }
 
@@ -158,11 +213,11 @@ fn login(auth: &mut AuthEvent, name: &str, wish: &Wish) -> Result<(), Unmade> {
     Ok(())
 }
 
-fn one_of<T: Copy>(all: &[T], fits: impl Fn(&T) -> bool) -> Option<T> {
+pub(super) fn one_of<T: Copy>(all: &[T], fits: impl Fn(&T) -> bool) -> Option<T> {
     all.iter().copied().find(fits)
 }
 
-fn number(name: &str, text: &str) -> Result<u32, Unmade> {
+pub(super) fn number(name: &str, text: &str) -> Result<u32, Unmade> {
     let never = |_| Unmade::Value(name.to_owned(), text.to_owned());
     // A number is wished to be there at least.
     if text == "x" {
@@ -176,41 +231,88 @@ fn number(name: &str, text: &str) -> Result<u32, Unmade> {
 mod tests {
     use super::*;
 
+    const ALL: [Example<'_>; 6] = [
+        Example::Login("sshd"),
+        Example::Program,
+        Example::Connection,
+        Example::Exit,
+        Example::Privilege,
+        Example::Signal,
+    ];
+
     #[test]
     fn every_field_that_a_rule_can_name_can_be_set() {
-        for (program, names) in [(Some("sshd"), fields::auth::NAMES), (None, fields::exec::NAMES)] {
-            for name in names {
-                let mut made = payload(&Wishes::new(), program).unwrap();
+        let mut never_set = fields::names();
+        for example in ALL {
+            never_set.retain(|name| {
+                let mut made = payload(&Wishes::new(), example).unwrap();
                 let value = match *name {
                     "event.action" => "sudo",
                     "event.outcome" => "success",
                     "picket.auth.method" => "password",
-                    "source.ip" => "198.51.100.9",
-                    other if other.ends_with("pid") || other.ends_with("port") || other.ends_with("id") => {
-                        "7"
-                    }
-                    _ => "some text",
+                    "network.direction" => "inbound",
+                    "network.transport" => "tcp",
+                    "network.type" => "ipv6",
+                    other if other.ends_with(".ip") => "198.51.100.9",
+                    other if other.ends_with("unlinked") || other.ends_with("memfd") => "true",
+                    "picket.process.args_cut" => "true",
+                    _ => "7",
                 };
-                assert!(set(&mut made, name, value), "{name}");
-                assert_eq!(get(&made, name).as_deref(), Some(value), "{name}");
-            }
-            let mut made = payload(&Wishes::new(), program).unwrap();
-            assert!(!set(&mut made, "LogonId", "7"));
+                if !set(&mut made, name, value) {
+                    return true;
+                }
+                let event = Event {
+                    id: RecordId::derived(Timestamp::default(), &[]),
+                    time: Timestamp::default(),
+                    observed: Timestamp::default(),
+                    payload: made,
+                };
+                assert!(
+                    fields::any(&event, name, |found| found == value),
+                    "{name} {example:?}"
+                );
+                false
+            });
+            let mut made = payload(&Wishes::new(), example).unwrap();
+            assert!(!set(&mut made, "LogonGuid", "7"));
         }
+        assert_eq!(never_set, [] as [&str; 0]);
     }
 
     #[test]
     fn what_cannot_be_is_named() {
-        let of = |name: &str, wish| payload(&Wishes::from([(name.to_owned(), wish)]), Some("sshd"));
+        let of = |example, name: &str, wish| payload(&Wishes::from([(name.to_owned(), wish)]), example);
+        let login = Example::Login("sshd");
+        let value = |name: &str, value: &str| Err(Unmade::Value(name.into(), value.into()));
         assert_eq!(
-            of("event.action", Wish::whole("fly")),
-            Err(Unmade::Value("event.action".into(), "fly".into()))
+            of(login, "event.action", Wish::whole("fly")),
+            value("event.action", "fly")
         );
         assert_eq!(
-            of("source.port", Wish::whole("70000")),
-            Err(Unmade::Value("source.port".into(), "70000".into()))
+            of(login, "source.port", Wish::whole("70000")),
+            value("source.port", "70000")
         );
-        assert_eq!(of(ANYWHERE, Wish::part("x y")), Err(Unmade::Words));
-        assert_eq!(of("type", Wish::whole("x")), Err(Unmade::Field("type".into())));
+        assert_eq!(of(login, ANYWHERE, Wish::part("x y")), Err(Unmade::Words));
+        assert_eq!(
+            of(login, "type", Wish::whole("x")),
+            Err(Unmade::Field("type".into()))
+        );
+        assert_eq!(
+            of(Example::Audit, "type", Wish::whole("PATH")),
+            value("type", "PATH")
+        );
+        assert_eq!(
+            of(Example::Audit, "key", Wish::whole("x")),
+            Err(Unmade::Field("key".into()))
+        );
+        assert_eq!(
+            of(Example::Connection, "Protocol", Wish::whole("udp")),
+            value("network.transport", "udp")
+        );
+        let hostname = "DestinationHostname";
+        assert_eq!(
+            of(Example::Connection, hostname, Wish::end(".example")),
+            Err(Unmade::Field(hostname.into()))
+        );
     }
 }

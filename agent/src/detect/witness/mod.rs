@@ -4,9 +4,10 @@
 //! example is right is not decided here but by the matcher that judges real events.
 
 mod event;
+mod program;
 mod text;
 
-pub(super) use event::{Unmade, get, payload, set};
+pub(super) use event::{Example, Unmade, has, payload, set};
 pub(super) use text::Wish;
 
 use rsigma_eval::matcher::GroupMode;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 /// So many ways to meet a rule are tried.
 const MOST: usize = 64;
 /// So many of the values that one item allows.
-const OF_ITEM: usize = 8;
+const OF_ITEM: usize = 16;
 /// Stands for any field, in a search for words.
 pub(super) const ANYWHERE: &str = "";
 

@@ -6,7 +6,7 @@
 mod exec;
 mod join;
 
-pub use join::Joiner;
+pub use join::{Joined, Joiner};
 
 use super::scan;
 use picket_common::time::Timestamp;
