@@ -148,8 +148,14 @@ impl Line {
             collector_finds,
         };
         let here = line.folder.path().display();
+        // Whatever else runs on this machine is none of the test's, unless it is about programs.
+        let process = if settings.contains("[process]") {
+            ""
+        } else {
+            "[process]\nsensor = \"none\"\n"
+        };
         let text = format!(
-            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}\
+            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}{process}\
              [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
             rules.display()
         );
