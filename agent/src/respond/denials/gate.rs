@@ -157,26 +157,18 @@ impl Denier for Gate {
             self.process = None;
             return Ok(());
         }
-        let mut process = match self.process.take() {
-            Some(process) => process,
-            None => self.start()?,
-        };
         self.number += 1;
-        let places = self.places.clone().unwrap_or_else(places);
-        process.tell(&Wanted {
+        let wanted = Wanted {
             number: self.number,
             files: files.to_vec(),
-            places,
-        })?;
-        let (seen, unseen) = process.wait_for(self.number)?;
-        for (place, reason) in &unseen {
-            tracing::warn!("programs on {} are not denied: {reason}", place.display());
-        }
-        if seen == 0 {
-            let reason = unseen.into_iter().next().map(|(_, reason)| reason);
-            return Err(DenyError::Blind(reason.unwrap_or_default()));
-        }
-        self.process = Some(process);
+            places: self.places.clone().unwrap_or_else(places),
+        };
+        let held = self.process.take().map(|process| process.hold(&wanted));
+        self.process = Some(match held {
+            Some(Ok(process)) => process,
+            // It has ended since it was last looked at, or hung and was ended: another one takes its place.
+            Some(Err(_)) | None => self.start()?.hold(&wanted)?,
+        });
         Ok(())
     }
 
@@ -214,17 +206,27 @@ impl Process {
         input.write_all(&line)
     }
 
-    /// Waits until it holds what was asked last; gives what it cannot see.
-    fn wait_for(&mut self, wanted: u64) -> Result<(usize, Vec<(PathBuf, String)>), DenyError> {
+    /// Lets it hold what is wanted.
+    fn hold(mut self, wanted: &Wanted) -> Result<Self, DenyError> {
+        self.tell(wanted)?;
         let begun = Instant::now();
-        loop {
+        let (seen, unseen) = loop {
             match self.said.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
-                Ok(Said::Holds { number, seen, unseen }) if number == wanted => return Ok((seen, unseen)),
+                Ok(Said::Holds { number, seen, unseen }) if number == wanted.number => {
+                    break (seen, unseen);
+                }
                 Ok(said) => self.waiting.push(said),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(DenyError::Silent);
                 }
             }
+        };
+        for (place, reason) in &unseen {
+            tracing::warn!("programs on {} are not denied: {reason}", place.display());
+        }
+        match unseen.into_iter().next() {
+            Some((_, reason)) if seen == 0 => Err(DenyError::Blind(reason)),
+            _ => Ok(self),
         }
     }
 }
