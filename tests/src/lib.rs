@@ -9,6 +9,7 @@ pub mod network;
 pub mod programs;
 pub mod story;
 pub mod surroundings;
+pub mod watched;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

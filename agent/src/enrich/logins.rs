@@ -10,7 +10,7 @@ use super::processes::Seen;
 use super::users::Users;
 use crate::parse::sockets::{Socket, sockets};
 use crate::sys::{Clocks, Process};
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString as _};
 use hashlink::LruCache;
 use picket_common::event::{AuthAction, AuthEvent, Login, Outcome, Peer};
 use picket_common::process::ProcessId;
@@ -102,7 +102,7 @@ impl Logins {
         // Somebody who has not proven yet who they are has a connection, and neither of these.
         let user = credentials
             .login_uid
-            .and_then(|uid| users.name(uid))
+            .map(|uid| users.name(uid).unwrap_or_else(|| uid.to_compact_string()))
             .or_else(|| said.and_then(|logged| logged.user.clone()));
         let source = peer.or_else(|| said.and_then(|logged| logged.source));
         let login = user.map(|user| {
