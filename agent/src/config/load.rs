@@ -260,7 +260,8 @@ mod tests {
     #[test]
     fn values_out_of_bounds_and_contradictions_are_named() {
         let loaded = load_text(
-            "[respond]\nblock = \"2h\"\nlongest_block = \"1h\"\n[auth]\nfiles = []\njournal = \"no\"\n",
+            "[respond]\nblock = \"2h\"\nlongest_block = \"1h\"\n[auth]\nfiles = []\njournal = \"no\"\n\
+             [process]\nsensor = \"none\"\n",
         );
         assert_eq!(loaded.problems.len(), 2, "{:?}", loaded.problems);
         let loaded = load_text("[auth]\nfiles = [\"/var/log/messages\"]\njournal = \"yes\"\n");

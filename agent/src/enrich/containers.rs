@@ -26,9 +26,11 @@ const INIT: u32 = 1;
 pub(super) struct Containers {
     is_unified: bool,
     groups: LruCache<u64, Option<Box<Container>>>,
-    /// When each was looked at, and for how long that counts.
-    children: LruCache<(ProcessId, u32), (Timestamp, Duration, Option<Box<Container>>)>,
+    children: LruCache<(ProcessId, u32), Child>,
 }
+
+/// When the last child of a parent in a namespace was looked at, for how long that counts, and what it was in.
+type Child = (Timestamp, Duration, Option<Box<Container>>);
 
 impl Containers {
     pub(super) fn new() -> Self {

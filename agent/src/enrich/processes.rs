@@ -368,4 +368,82 @@ mod tests {
         processes.complete(&mut child);
         assert_eq!(child.ancestors[0].command_line.as_ref().unwrap().len(), LONGEST);
     }
+
+    #[test]
+    fn a_copy_is_what_its_parent_was_and_keeps_it_as_its_parent() {
+        let mut processes = Processes::default();
+        let id = |pid| ProcessId { pid, start: 5 };
+        processes.complete(&mut exec(10, 1, 5, "sh"));
+        processes.fork(id(10), id(11));
+        processes.fork(id(11), id(12));
+        processes.end(id(11), Timestamp::from_micros(0));
+        // By the time that it became another program, somebody else was its parent.
+        let mut orphan = exec(12, 1, 5, "id");
+        processes.complete(&mut orphan);
+        let pids: Vec<u32> = orphan
+            .ancestors
+            .iter()
+            .map(|ancestor| ancestor.process.pid)
+            .collect();
+        assert_eq!(pids, [11, 10, 1]);
+        assert_eq!(orphan.ancestors[0].executable.as_deref(), Some("/bin/sh"));
+        assert_eq!(processes.ancestors(id(12)), orphan.ancestors);
+        // A fork that is told of after the program changes nothing.
+        processes.fork(id(10), id(12));
+        assert_eq!(
+            processes.find(id(12)).unwrap().image.executable.as_str(),
+            "/bin/id"
+        );
+    }
+
+    #[test]
+    fn the_dead_are_remembered_for_a_minute() {
+        let mut processes = Processes::default();
+        let id = |pid| ProcessId { pid, start: 5 };
+        let second = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        for pid in 10..14 {
+            processes.complete(&mut exec(pid, 1, 5, &"sh".repeat(50)));
+        }
+        processes.end(id(10), second(0));
+        processes.end(id(11), second(0));
+        // Its first thread ended, and another became a program under its pid.
+        processes.complete(&mut exec(11, 1, 5, "id"));
+        processes.end(id(12), second(60));
+        assert!(processes.find(id(10)).is_some());
+        processes.end(id(13), second(61));
+        assert!(processes.find(id(10)).is_none());
+        for pid in [11, 12, 13] {
+            assert!(processes.find(id(pid)).is_some(), "{pid}");
+        }
+        processes.end(id(11), second(61));
+        processes.complete(&mut exec(20, 1, 5, "x"));
+        processes.end(id(20), second(200));
+        assert_eq!((processes.seen.len(), processes.evicted()), (1, 0));
+        processes.end(id(99), second(300));
+        assert_eq!((processes.seen.len(), processes.bytes), (0, 0));
+    }
+
+    #[test]
+    fn long_command_lines_of_many_have_an_end() {
+        let mut processes = Processes::default();
+        for pid in 0..20_000 {
+            let mut long = exec(pid, 1, 5, &"x".repeat(8000));
+            long.args.push("more".into());
+            processes.complete(&mut long);
+            // What many copies run counts once.
+            let child = ProcessId {
+                pid: pid + 100_000,
+                start: 5,
+            };
+            processes.fork(long.process, child);
+        }
+        assert!(processes.bytes <= BYTES);
+        assert!(processes.evicted() > 30_000);
+        let images: std::collections::HashSet<*const Image> = processes
+            .seen
+            .iter()
+            .map(|(_, seen)| Arc::as_ptr(&seen.image))
+            .collect();
+        assert!(images.len() * 2 * LONGEST <= BYTES && images.len() > 1000);
+    }
 }
