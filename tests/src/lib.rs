@@ -12,6 +12,7 @@ pub mod sensor;
 pub mod storm;
 pub mod story;
 pub mod surroundings;
+pub mod watched;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -2,112 +2,16 @@
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use picket_agent::observation::{Body, Observation, ProcessSeen, Sighting};
+use picket_agent::observation::ProcessSeen;
 use picket_agent::plugs;
-use picket_agent::queue::queue;
-use picket_agent::sense::{ExecNetlink, ExecPoll, Notice, Sensor};
-use picket_agent::sys::Stop;
-use picket_common::event::{ExecEvent, ExitStatus};
-use picket_common::process::ProcessId;
+use picket_agent::sense::{ExecNetlink, ExecPoll, Notice};
+use picket_common::event::ExitStatus;
 use picket_tests::programs::Cat;
+use picket_tests::watched::Watched;
 use std::fs::File;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread::JoinHandle;
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A sensor at work.
-struct Watched {
-    seen: Receiver<Observation>,
-    sightings: Vec<Sighting>,
-    notices: Receiver<Notice>,
-    stop: Stop,
-    sensor: Option<JoinHandle<()>>,
-}
-
-impl Watched {
-    /// Each fallback that this machine has, once it has told of what was there before.
-    fn each(test: impl Fn(&mut Self, &str)) {
-        let (send, notices) = mpsc::channel();
-        let poll = ExecPoll::new(Duration::from_millis(100), &["LD_PRELOAD".into()], send);
-        let mut watched = Self::start(Box::new(poll), notices);
-        test(&mut watched, ExecPoll::NAME);
-        drop(watched);
-        let (send, notices) = mpsc::channel();
-        match ExecNetlink::listen(&["LD_PRELOAD".into()], send) {
-            Ok(sensor) => {
-                let mut watched = Self::start(Box::new(sensor), notices);
-                test(&mut watched, ExecNetlink::NAME);
-            }
-            Err(error) => println!("skipped: {error}"),
-        }
-    }
-
-    fn start(mut sensor: Box<dyn Sensor>, notices: Receiver<Notice>) -> Self {
-        let (send, seen) = queue("seen", 100_000);
-        let stop = Stop::new().unwrap();
-        let stopped = stop.clone();
-        let sensor = std::thread::spawn(move || sensor.run(&send, &stopped).unwrap());
-        let mut watched = Self {
-            seen,
-            sightings: Vec::new(),
-            notices,
-            stop,
-            sensor: Some(sensor),
-        };
-        // It tells of what was there before it looks for what is new.
-        let own = std::process::id();
-        watched.wait(|what| match what {
-            ProcessSeen::Running(exec) if exec.process.pid == own => Some(()),
-            _ => None,
-        });
-        watched
-    }
-
-    /// The first that is wanted, of those that were not looked at before.
-    fn wait<T>(&mut self, wanted: impl Fn(&ProcessSeen) -> Option<T>) -> T {
-        loop {
-            while !self.sightings.is_empty() {
-                if let Some(found) = wanted(&self.sightings.remove(0).what) {
-                    return found;
-                }
-            }
-            let seen = self.seen.recv_timeout(PATIENCE).expect("it is seen");
-            let Body::Processes(sightings) = seen.body else {
-                panic!("no sighting")
-            };
-            self.sightings = sightings;
-        }
-    }
-
-    fn exec(&mut self, pid: u32) -> ExecEvent {
-        self.wait(|what| match what {
-            ProcessSeen::Exec(exec) if exec.process.pid == pid => Some(exec.as_ref().clone()),
-            _ => None,
-        })
-    }
-
-    fn exit(&mut self, process: ProcessId) -> ExitStatus {
-        self.wait(|what| match what {
-            ProcessSeen::Exited {
-                process: ended,
-                status,
-            } if *ended == process => Some(*status),
-            _ => None,
-        })
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.stop.raise();
-        let ended = self.sensor.take().unwrap().join();
-        assert!(ended.is_ok() || std::thread::panicking());
-    }
-}
+use std::sync::mpsc;
 
 #[test]
 fn odd_programs_are_seen_as_they_are_with_who_started_them() {
@@ -216,12 +120,9 @@ fn a_storm_is_seen_or_counted() {
     {
         seen += 1;
     }
-    watched.stop.raise();
-    watched.sensor.take().unwrap().join().unwrap();
-    watched.sensor = Some(std::thread::spawn(|| ()));
     let lost: u64 = watched
-        .notices
-        .try_iter()
+        .end()
+        .into_iter()
         .map(|notice| match notice {
             Notice::Lost { lost, .. } => lost,
             Notice::Warning(text) => panic!("{text}"),

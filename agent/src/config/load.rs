@@ -1,6 +1,7 @@
 //! Finds the files, puts them together, and refuses those that somebody else could have written.
 
 use super::document::{Document, Problem, Section};
+use super::process::ProcessSensor;
 use super::settings::{Auth, Journal, Settings};
 use std::fs::File;
 use std::io::{self, Read};
@@ -111,8 +112,14 @@ fn contradictions(settings: &Settings) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if settings.auth.files.is_empty() && settings.auth.journal == Journal::No {
-        found.push("auth.files is empty and auth.journal is \"no\": there is nothing to watch".to_owned());
+    if settings.auth.files.is_empty()
+        && settings.auth.journal == Journal::No
+        && settings.process.sensor == ProcessSensor::None
+    {
+        found.push(
+            "auth.files is empty, and auth.journal \"no\" and process.sensor \"none\": there is nothing to watch"
+                .to_owned(),
+        );
     }
     found
 }
@@ -253,7 +260,8 @@ mod tests {
     #[test]
     fn values_out_of_bounds_and_contradictions_are_named() {
         let loaded = load_text(
-            "[respond]\nblock = \"2h\"\nlongest_block = \"1h\"\n[auth]\nfiles = []\njournal = \"no\"\n",
+            "[respond]\nblock = \"2h\"\nlongest_block = \"1h\"\n[auth]\nfiles = []\njournal = \"no\"\n\
+             [process]\nsensor = \"none\"\n",
         );
         assert_eq!(loaded.problems.len(), 2, "{:?}", loaded.problems);
         let loaded = load_text("[auth]\nfiles = [\"/var/log/messages\"]\njournal = \"yes\"\n");

@@ -10,7 +10,7 @@ use super::processes::Seen;
 use super::users::Users;
 use crate::parse::sockets::{Socket, sockets};
 use crate::sys::{Clocks, Process};
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString as _};
 use hashlink::LruCache;
 use picket_common::event::{AuthAction, AuthEvent, Login, Outcome, Peer};
 use picket_common::process::ProcessId;
@@ -102,7 +102,7 @@ impl Logins {
         // Somebody who has not proven yet who they are has a connection, and neither of these.
         let user = credentials
             .login_uid
-            .and_then(|uid| users.name(uid))
+            .map(|uid| users.name(uid).unwrap_or_else(|| uid.to_compact_string()))
             .or_else(|| said.and_then(|logged| logged.user.clone()));
         let source = peer.or_else(|| said.and_then(|logged| logged.source));
         let login = user.map(|user| {
@@ -170,4 +170,141 @@ fn peer(server: ProcessId) -> Option<Peer> {
     });
     let peer = connected?.peer?;
     Some(Peer::new(peer.ip(), Some(peer.port())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrich::processes::Processes;
+    use picket_common::event::{Ancestor, AuthMethod, Credentials, ExecEvent};
+
+    fn id(pid: u32) -> ProcessId {
+        // Above all that this machine has, so that nothing is found in its /proc.
+        ProcessId {
+            pid: pid + 5_000_000,
+            start: 100,
+        }
+    }
+
+    struct Host {
+        processes: Processes,
+        logins: Logins,
+        users: Users,
+        clocks: Clocks,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let mut users = Users::new("/etc/passwd");
+            users.look(Timestamp::from_micros(0));
+            Self {
+                processes: Processes::default(),
+                logins: Logins::default(),
+                users,
+                clocks: Clocks::read().unwrap(),
+            }
+        }
+
+        /// A program with its parent. Gives its login.
+        fn run(&mut self, pid: u32, parent: u32, path: &str, credentials: Credentials) -> Option<Login> {
+            let mut exec = ExecEvent::new(id(pid), path, credentials);
+            exec.ancestors.push(Ancestor {
+                process: id(parent),
+                executable: None,
+                command_line: None,
+            });
+            self.processes.complete(&mut exec);
+            let seen = self.processes.find(exec.process).unwrap();
+            let login = self.logins.of(seen, &self.users, &self.clocks);
+            login.map(|login| login.as_ref().clone())
+        }
+
+        fn log(&mut self, pid: u32, user: &str, source: &str, later: u64) {
+            let mut auth = AuthEvent::new(AuthAction::Login, Outcome::Success, "sshd");
+            auth.pid = Some(id(pid).pid);
+            auth.user = Some(user.into());
+            auth.source = Some(Peer::new(source.parse().unwrap(), Some(4711)));
+            auth.method = Some(AuthMethod::Password);
+            let began = self.clocks.began(id(pid).start);
+            self.logins.note(began.plus(Duration::from_secs(later)), &auth);
+        }
+    }
+
+    const ROOT: Credentials = Credentials {
+        uid: 0,
+        effective_uid: 0,
+        gid: 0,
+        effective_gid: 0,
+        login_uid: None,
+        session: None,
+    };
+
+    fn alice(login_uid: Option<u32>) -> Credentials {
+        Credentials {
+            uid: 4242,
+            effective_uid: 4242,
+            login_uid,
+            session: login_uid,
+            ..ROOT
+        }
+    }
+
+    #[test]
+    fn a_process_belongs_to_whoever_its_server_let_in_and_nobody_can_say_otherwise() {
+        let mut host = Host::new();
+        assert_eq!(host.run(1, 0, "/usr/sbin/sshd", ROOT), None);
+        // Before anybody has proven anything, its helpers belong to nobody.
+        assert_eq!(host.run(2, 1, "/usr/sbin/unix_chkpwd", ROOT), None);
+        assert_eq!(host.run(3, 1, "/bin/sh", alice(None)), None, "the log is late");
+        host.log(1, "alice", "198.51.100.9", 3);
+        // A later one may be the work of whoever was let in.
+        host.log(1, "bob", "203.0.113.5", 4);
+        let login = host.run(4, 3, "/usr/bin/id", alice(None)).unwrap();
+        assert_eq!(login.user, "alice");
+        assert_eq!(login.source, Some("198.51.100.9".parse().unwrap()));
+        assert_eq!(
+            (login.port, login.method.as_deref()),
+            (Some(4711), Some("password"))
+        );
+        assert_eq!(
+            (login.program.as_deref(), login.pid),
+            (Some("sshd"), Some(id(1).pid))
+        );
+        host.log(1, "bob", "203.0.113.5", 60);
+        let sudo = host.run(5, 4, "/usr/bin/sudo", ROOT).unwrap();
+        assert_eq!(sudo, login, "whoever they become, it is their login");
+        // Somebody's own program of that name lets nobody in.
+        host.run(6, 4, "/tmp/sshd", alice(None));
+        host.log(6, "root", "203.0.113.5", 5);
+        assert_eq!(host.run(7, 6, "/bin/sh", alice(None)), Some(login));
+    }
+
+    #[test]
+    fn whom_the_kernel_names_is_who_it_is_and_a_log_of_before_counts_for_nothing() {
+        let mut host = Host::new();
+        host.run(1, 0, "/usr/lib/openssh/sshd-session", ROOT);
+        host.log(1, "bob", "203.0.113.5", 1);
+        let login = host.run(2, 1, "/bin/sh", alice(Some(4242))).unwrap();
+        assert_eq!(
+            (login.user.as_str(), login.program.as_deref()),
+            ("4242", Some("sshd"))
+        );
+        // Without a server that anybody knows of, and with one that asks for nothing.
+        let login = host.run(3, 0, "/bin/sh", alice(Some(0))).unwrap();
+        assert_eq!(
+            (login.user.as_str(), login.program, login.source),
+            ("root", None, None)
+        );
+        host.run(4, 0, "/usr/sbin/cron", ROOT);
+        let login = host.run(5, 4, "/bin/sh", alice(Some(0))).unwrap();
+        assert_eq!(login.program.as_deref(), Some("cron"));
+        assert_eq!(host.run(6, 0, "/usr/bin/daemon", ROOT), None);
+
+        // Whoever had the pid before was another.
+        let mut later = id(7);
+        later.start = 1_000_000;
+        host.log(7, "bob", "203.0.113.5", 1);
+        assert!(host.logins.logged(later, &host.clocks).is_none());
+        assert!(host.logins.logged(id(7), &host.clocks).is_some());
+    }
 }

@@ -7,6 +7,7 @@ use picket_common::event::{Ancestor, ExecEvent};
 use picket_common::process::ProcessId;
 use picket_common::time::Timestamp;
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,6 @@ const DEAD: Duration = Duration::from_secs(60);
 const MOST_DEAD: usize = 16_384;
 /// A longer command line or path is cut.
 const LONGEST: usize = 4096;
-/// A longer name of a host is cut: no host has one.
-const LONGEST_HOST: usize = 255;
 /// So many ancestors are told.
 const DEEPEST: usize = 8;
 
@@ -36,9 +35,11 @@ pub struct Processes {
     /// Of all images.
     bytes: usize,
     evicted: u64,
+    hosts: RandomState,
 }
 
-type Key = (Option<CompactString>, u32);
+/// A host's name, hashed with a seed of the table's own, and a pid.
+type Key = (u64, u32);
 
 /// What is known of a process.
 #[derive(Clone)]
@@ -50,6 +51,8 @@ pub(super) struct Seen {
     pub(super) server: Option<Server>,
     /// Copies of a process run the same.
     pub(super) image: Arc<Image>,
+    /// It is no copy of another any more.
+    pub(super) has_run: bool,
     ended: bool,
 }
 
@@ -61,6 +64,7 @@ impl Default for Processes {
             dead: VecDeque::new(),
             bytes: 0,
             evicted: 0,
+            hosts: RandomState::new(),
         }
     }
 }
@@ -90,6 +94,9 @@ impl Processes {
             ancestor.executable = ancestor.executable.take().or(known.executable);
             ancestor.command_line = ancestor.command_line.take().or(known.command_line);
         }
+        event
+            .ancestors
+            .reserve(DEEPEST.saturating_sub(event.ancestors.len()));
         while let Some(process) = wanted.filter(|_| event.ancestors.len() < DEEPEST) {
             let seen = self.get(&event.host, process);
             wanted = seen.and_then(|seen| seen.parent);
@@ -109,7 +116,7 @@ impl Processes {
             .or_else(|| self.get(&event.host, parent?).and_then(|parent| parent.server));
         let image = Image {
             executable: cut(&event.executable, LONGEST),
-            command_line: cut(&event.command_line(), LONGEST),
+            command_line: line(&event.args),
             credentials: event.credentials,
             container: event.container.clone(),
         };
@@ -120,10 +127,12 @@ impl Processes {
             parent,
             server,
             image: Arc::new(image),
+            has_run: true,
             ended: false,
         };
         self.bytes += seen.image.bytes();
-        self.insert(key(&event.host, event.process.pid), seen);
+        let key = self.key(&event.host, event.process.pid);
+        self.insert(key, seen);
     }
 
     /// Remembers a copy of a process.
@@ -136,10 +145,11 @@ impl Processes {
             let copy = Seen {
                 process: child,
                 parent: Some(surer(parent, seen)),
+                has_run: false,
                 ended: false,
                 ..seen.clone()
             };
-            self.insert(key(&None, child.pid), copy);
+            self.insert((0, child.pid), copy);
         }
     }
 
@@ -150,7 +160,7 @@ impl Processes {
 
     /// Those who started a process, the parent first.
     pub(super) fn ancestors(&mut self, process: ProcessId) -> Vec<Ancestor> {
-        let mut ancestors = Vec::new();
+        let mut ancestors = Vec::with_capacity(DEEPEST);
         let mut wanted = self.find(process).and_then(|seen| seen.parent);
         while let Some(process) = wanted.filter(|_| ancestors.len() < DEEPEST) {
             let seen = self.find(process);
@@ -169,7 +179,7 @@ impl Processes {
 
     /// Notes that a process ended.
     pub(super) fn end(&mut self, process: ProcessId, time: Timestamp) {
-        let key = key(&None, process.pid);
+        let key = (0, process.pid);
         if let Some(seen) = self.seen.get_mut(&key)
             && is_same(seen.process, process)
         {
@@ -217,8 +227,12 @@ impl Processes {
         }
     }
 
+    fn key(&self, host: &Option<CompactString>, pid: u32) -> Key {
+        (host.as_ref().map_or(0, |host| self.hosts.hash_one(host)), pid)
+    }
+
     fn get(&mut self, host: &Option<CompactString>, process: ProcessId) -> Option<&Seen> {
-        let seen: &Seen = self.seen.get(&key(host, process.pid))?;
+        let seen: &Seen = self.seen.get(&self.key(host, process.pid))?;
         is_same(seen.process, process).then_some(seen)
     }
 }
@@ -233,14 +247,28 @@ impl From<&Seen> for Ancestor {
     }
 }
 
-fn key(host: &Option<CompactString>, pid: u32) -> Key {
-    (host.as_ref().map(|host| cut(host, LONGEST_HOST)), pid)
-}
-
 fn cut(text: &str, longest: usize) -> CompactString {
     text.get(..text.floor_char_boundary(longest))
         .unwrap_or(text)
         .into()
+}
+
+/// [`ExecEvent::command_line`], cut before it is long.
+fn line(args: &[CompactString]) -> CompactString {
+    let length = args.iter().map(|arg| arg.len() + 1).sum::<usize>();
+    let mut line = CompactString::with_capacity(length.min(LONGEST + 4));
+    for (at, arg) in args.iter().enumerate() {
+        if at > 0 {
+            line.push(' ');
+        }
+        let room = LONGEST.saturating_sub(line.len());
+        line.push_str(arg.get(..arg.floor_char_boundary(room)).unwrap_or_default());
+        if arg.len() > room {
+            break;
+        }
+    }
+    line.truncate(line.floor_char_boundary(LONGEST));
+    line
 }
 
 /// Whether two of one pid may be one: where one of them does not say when it was started, they may.
@@ -339,5 +367,83 @@ mod tests {
         let mut child = exec(2, 1, 0, "id");
         processes.complete(&mut child);
         assert_eq!(child.ancestors[0].command_line.as_ref().unwrap().len(), LONGEST);
+    }
+
+    #[test]
+    fn a_copy_is_what_its_parent_was_and_keeps_it_as_its_parent() {
+        let mut processes = Processes::default();
+        let id = |pid| ProcessId { pid, start: 5 };
+        processes.complete(&mut exec(10, 1, 5, "sh"));
+        processes.fork(id(10), id(11));
+        processes.fork(id(11), id(12));
+        processes.end(id(11), Timestamp::from_micros(0));
+        // By the time that it became another program, somebody else was its parent.
+        let mut orphan = exec(12, 1, 5, "id");
+        processes.complete(&mut orphan);
+        let pids: Vec<u32> = orphan
+            .ancestors
+            .iter()
+            .map(|ancestor| ancestor.process.pid)
+            .collect();
+        assert_eq!(pids, [11, 10, 1]);
+        assert_eq!(orphan.ancestors[0].executable.as_deref(), Some("/bin/sh"));
+        assert_eq!(processes.ancestors(id(12)), orphan.ancestors);
+        // A fork that is told of after the program changes nothing.
+        processes.fork(id(10), id(12));
+        assert_eq!(
+            processes.find(id(12)).unwrap().image.executable.as_str(),
+            "/bin/id"
+        );
+    }
+
+    #[test]
+    fn the_dead_are_remembered_for_a_minute() {
+        let mut processes = Processes::default();
+        let id = |pid| ProcessId { pid, start: 5 };
+        let second = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        for pid in 10..14 {
+            processes.complete(&mut exec(pid, 1, 5, &"sh".repeat(50)));
+        }
+        processes.end(id(10), second(0));
+        processes.end(id(11), second(0));
+        // Its first thread ended, and another became a program under its pid.
+        processes.complete(&mut exec(11, 1, 5, "id"));
+        processes.end(id(12), second(60));
+        assert!(processes.find(id(10)).is_some());
+        processes.end(id(13), second(61));
+        assert!(processes.find(id(10)).is_none());
+        for pid in [11, 12, 13] {
+            assert!(processes.find(id(pid)).is_some(), "{pid}");
+        }
+        processes.end(id(11), second(61));
+        processes.complete(&mut exec(20, 1, 5, "x"));
+        processes.end(id(20), second(200));
+        assert_eq!((processes.seen.len(), processes.evicted()), (1, 0));
+        processes.end(id(99), second(300));
+        assert_eq!((processes.seen.len(), processes.bytes), (0, 0));
+    }
+
+    #[test]
+    fn long_command_lines_of_many_have_an_end() {
+        let mut processes = Processes::default();
+        for pid in 0..20_000 {
+            let mut long = exec(pid, 1, 5, &"x".repeat(8000));
+            long.args.push("more".into());
+            processes.complete(&mut long);
+            // What many copies run counts once.
+            let child = ProcessId {
+                pid: pid + 100_000,
+                start: 5,
+            };
+            processes.fork(long.process, child);
+        }
+        assert!(processes.bytes <= BYTES);
+        assert!(processes.evicted() > 30_000);
+        let images: std::collections::HashSet<*const Image> = processes
+            .seen
+            .iter()
+            .map(|(_, seen)| Arc::as_ptr(&seen.image))
+            .collect();
+        assert!(images.len() * 2 * LONGEST <= BYTES && images.len() > 1000);
     }
 }

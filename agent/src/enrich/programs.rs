@@ -61,7 +61,7 @@ impl Programs {
             processes: Processes::default(),
             users: Users::new("/etc/passwd"),
             logins: Logins::default(),
-            containers: Containers::default(),
+            containers: Containers::new(),
             hashes: Hashes::default(),
             inquiries,
             looked: None,
@@ -89,14 +89,14 @@ impl Programs {
         let (process, payload) = match what {
             ProcessSeen::Running(mut exec) => {
                 if self.processes.find(exec.process).is_none() {
-                    exec.container = self.containers.of(&exec);
+                    exec.container = self.containers.of(&exec, false, time);
                     self.processes.complete(&mut exec);
                 }
                 return;
             }
             ProcessSeen::Forked { parent, child } => return self.processes.fork(parent, child),
             ProcessSeen::Exec(mut exec) => {
-                let awaited = self.exec(&mut exec);
+                let awaited = self.exec(&mut exec, time);
                 let process = exec.process;
                 let event = self.event(source, (time, number, observed), process, Payload::Exec(exec));
                 if let Some(file) = awaited {
@@ -182,8 +182,10 @@ impl Programs {
     }
 
     /// Adds what is known of a program that starts. Gives its file, when its hash is awaited.
-    fn exec(&mut self, exec: &mut ExecEvent) -> Option<FileKey> {
-        exec.container = self.containers.of(exec);
+    fn exec(&mut self, exec: &mut ExecEvent, time: Timestamp) -> Option<FileKey> {
+        let seen = self.processes.find(exec.process);
+        let is_copy = seen.is_some_and(|seen| !seen.has_run);
+        exec.container = self.containers.of(exec, is_copy, time);
         exec.user = self.users.name(exec.credentials.effective_uid);
         self.processes.complete(exec);
         exec.host.clone_from(&self.host);

@@ -77,20 +77,15 @@ impl ExecPoll {
         for stat in fresh {
             let child = stat.process;
             let is_new = before.get(&child.pid).is_none_or(|old| old.process != child);
-            let parent = now.get(&stat.parent);
-            if let Some(parent) = parent.filter(|_| is_new) {
-                let parent_id = parent.process;
-                seen.add(
-                    time,
-                    ProcessSeen::Forked {
-                        parent: parent_id,
-                        child,
-                    },
-                );
-                if parent.image == stat.image && stat.image != (0, 0) {
-                    // It is a copy, and runs no program of its own.
-                    continue;
-                }
+            let parent = now.get(&stat.parent).filter(|_| is_new);
+            if let Some(parent) = parent
+                && parent.image == stat.image
+                && stat.image != (0, 0)
+            {
+                // It is a copy, and runs no program of its own.
+                let parent = parent.process;
+                seen.add(time, ProcessSeen::Forked { parent, child });
+                continue;
             }
             match self.program(child) {
                 Some(program) => seen.add(time, program),
