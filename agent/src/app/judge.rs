@@ -3,8 +3,9 @@
 use super::actor::Ask;
 use super::historian::Note;
 use super::keeper::Kept;
+use super::mask::Mask;
 use super::rules::Rules;
-use crate::config::Keep;
+use crate::config::{Keep, Process};
 use crate::detect::{Detector as _, Findings, Sigma};
 use crate::enrich::Enricher;
 use crate::history::{Entry, Recent};
@@ -29,13 +30,14 @@ pub(super) struct Ways {
 /// The agent is ending: a queue is closed.
 struct Ending;
 
-pub(super) fn judge(rules: &Rules, keep: Keep, observed: &Receiver<Observation>, ways: Ways) {
+pub(super) fn judge(rules: &Rules, settings: &Process, observed: &Receiver<Observation>, ways: Ways) {
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
     let mut judge = Judge {
         sigma: None,
         recent: Recent::default(),
         findings: Findings::default(),
-        keep,
+        mask: Mask::new(&settings.mask),
+        keep: settings.keep,
         ways,
     };
     let mut events = Vec::new();
@@ -71,6 +73,7 @@ struct Judge {
     sigma: Option<Sigma>,
     recent: Recent,
     findings: Findings,
+    mask: Mask,
     /// Which events about processes travel.
     keep: Keep,
     ways: Ways,
@@ -78,7 +81,7 @@ struct Judge {
 
 impl Judge {
     /// Judges an event, and adds what travels to the collector of it.
-    fn event(&mut self, event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
+    fn event(&mut self, mut event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
         self.findings.counted = false;
         if let Some(sigma) = &mut self.sigma {
             sigma.inspect(&event, &mut self.findings);
@@ -94,9 +97,15 @@ impl Judge {
         let travels = matches!(event.payload, Payload::Auth(_)) || self.keep == Keep::All;
         let found = !self.findings.found.is_empty();
         // No other event can be behind a finding.
-        if self.findings.counted || found {
+        let remembered = self.findings.counted || found;
+        if remembered || travels {
+            self.mask.event(&mut event);
+        }
+        if remembered {
             self.recent.keep(&event, travels || found);
         }
+        // Whoever asks for the story wants to know all of the event that completed it.
+        let last = found.then(|| Recent::long(&event));
         if !again && (travels || found) {
             records.push(Record::Event(event));
         }
@@ -104,10 +113,18 @@ impl Judge {
             let earlier = self.recent.unsent(&finding.events);
             records.extend(earlier.into_iter().map(Record::Event));
             finding.detected = now();
+            self.mask.finding(&mut finding);
             let asked = self.ways.actor.wait(Ask::Found(Box::new(finding.clone())));
             show(&finding);
+            let mut events = self.recent.find(&finding.events);
+            let whole = events
+                .iter_mut()
+                .find(|event| last.as_ref().is_some_and(|last| last.id == event.id));
+            if let (Some(event), Some(last)) = (whole, &last) {
+                event.clone_from(last);
+            }
             let entry = Entry::Finding {
-                events: self.recent.find(&finding.events),
+                events,
                 finding: finding.clone(),
             };
             // A closed queue means that the agent is ending.

@@ -10,6 +10,7 @@ mod courier;
 mod historian;
 mod judge;
 mod keeper;
+mod mask;
 mod rule_watch;
 mod rules;
 
@@ -134,13 +135,13 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
-        let (rules, keep) = (Arc::clone(&rules), settings.process.keep);
+        let (rules, process) = (Arc::clone(&rules), settings.process.clone());
         let ways = judge::Ways {
             actor: ask,
             keeper: judged.clone(),
             historian: note,
         };
-        spawn("judge", move || judge::judge(&rules, keep, &to_judge, ways))?
+        spawn("judge", move || judge::judge(&rules, &process, &to_judge, ways))?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;
     if let Some(changes) = changes {

@@ -10,6 +10,7 @@ mod explain;
 mod findings;
 mod lines;
 mod parse;
+mod program;
 mod replay;
 mod rules;
 mod run;

@@ -1,6 +1,7 @@
 //! `[process]`: how programs are seen.
 
 use super::document::{Document, Section};
+use super::mask;
 
 /// How programs are seen, and what is kept of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -9,6 +10,8 @@ pub struct Process {
     pub sensor: ProcessSensor,
     /// Which events travel to the collector.
     pub keep: Keep,
+    /// Patterns of secrets on command lines: regular expressions, of which the last group that matches is masked.
+    pub mask: Vec<String>,
 }
 
 /// What sees programs start.
@@ -40,6 +43,10 @@ impl Default for Process {
         Self {
             sensor: ProcessSensor::Auto,
             keep: Keep::Findings,
+            mask: mask::DEFAULT
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect(),
         }
     }
 }
@@ -63,6 +70,10 @@ impl Process {
             _ => Err(String::new()),
         });
         self.keep = keep.unwrap_or(self.keep);
+        let masked = section.texts(document, "mask", "a regular expression", mask::check);
+        if let Some(masked) = masked {
+            self.mask = masked;
+        }
         section.finish(document);
     }
 }
