@@ -3,8 +3,9 @@
 use super::actor::Ask;
 use super::historian::Note;
 use super::keeper::Kept;
+use super::mask::Mask;
 use super::rules::Rules;
-use crate::config::Keep;
+use crate::config::{Keep, Process};
 use crate::detect::{Detector as _, Findings, Sigma};
 use crate::enrich::{Enricher, Inquiries};
 use crate::history::{Entry, Recent};
@@ -31,7 +32,7 @@ struct Ending;
 
 pub(super) fn judge(
     rules: &Rules,
-    keep: Keep,
+    settings: &Process,
     observed: &Receiver<Observation>,
     inquiries: Inquiries,
     ways: Ways,
@@ -41,7 +42,8 @@ pub(super) fn judge(
         sigma: None,
         recent: Recent::default(),
         findings: Findings::default(),
-        keep,
+        mask: Mask::new(&settings.mask),
+        keep: settings.keep,
         ways,
     };
     let mut events = Vec::new();
@@ -82,6 +84,7 @@ struct Judge {
     sigma: Option<Sigma>,
     recent: Recent,
     findings: Findings,
+    mask: Mask,
     /// Which events about processes travel.
     keep: Keep,
     ways: Ways,
@@ -94,7 +97,7 @@ impl Judge {
     }
 
     /// Judges an event, and adds what travels to the collector of it.
-    fn event(&mut self, event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
+    fn event(&mut self, mut event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
         self.findings.counted = false;
         if let Some(sigma) = &mut self.sigma {
             sigma.inspect(&event, &mut self.findings);
@@ -110,9 +113,15 @@ impl Judge {
         let travels = self.travels(&event);
         let found = !self.findings.found.is_empty();
         // No other event can be behind a finding.
-        if self.findings.counted || found {
+        let remembered = self.findings.counted || found;
+        if remembered || travels {
+            self.mask.event(&mut event);
+        }
+        if remembered {
             self.recent.keep(&event, travels || found);
         }
+        // Whoever asks for the story wants to know all of the event that completed it.
+        let last = found.then(|| Recent::long(&event));
         if !again && (travels || found) {
             records.push(Record::Event(event));
         }
@@ -120,10 +129,18 @@ impl Judge {
             let earlier = self.recent.unsent(&finding.events);
             records.extend(earlier.into_iter().map(Record::Event));
             finding.detected = now();
+            self.mask.finding(&mut finding);
             let asked = self.ways.actor.wait(Ask::Found(Box::new(finding.clone())));
             show(&finding);
+            let mut events = self.recent.find(&finding.events);
+            let whole = events
+                .iter_mut()
+                .find(|event| last.as_ref().is_some_and(|last| last.id == event.id));
+            if let (Some(event), Some(last)) = (whole, &last) {
+                event.clone_from(last);
+            }
             let entry = Entry::Finding {
-                events: self.recent.find(&finding.events),
+                events,
                 finding: finding.clone(),
             };
             // A closed queue means that the agent is ending.

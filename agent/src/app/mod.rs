@@ -10,6 +10,7 @@ mod courier;
 mod historian;
 mod judge;
 mod keeper;
+mod mask;
 mod rule_watch;
 mod rules;
 
@@ -137,7 +138,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
-        let (rules, keep) = (Arc::clone(&rules), settings.process.keep);
+        let (rules, process) = (Arc::clone(&rules), settings.process.clone());
         let inquiries = inquiries.clone();
         let ways = judge::Ways {
             actor: ask,
@@ -145,7 +146,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
             historian: note,
         };
         spawn("judge", move || {
-            judge::judge(&rules, keep, &to_judge, inquiries, ways)
+            judge::judge(&rules, &process, &to_judge, inquiries, ways)
         })?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;

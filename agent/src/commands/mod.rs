@@ -13,6 +13,7 @@ mod findings;
 mod kill;
 mod lines;
 mod parse;
+mod program;
 mod replay;
 mod rules;
 mod run;

@@ -1,7 +1,7 @@
 //! A finding or an action as a short story: when, what and why, the events behind it, and what was done.
 
 use super::explain::{Shown, show_exceptions};
-use super::{Failure, sentence};
+use super::{Failure, program, sentence};
 use crate::detect::About;
 use crate::history::Story;
 use picket_common::action::Decision;
@@ -23,6 +23,7 @@ pub(super) fn show(
     match &story.finding {
         Some(finding) => {
             show_finding(output, finding, about)?;
+            show_program(output, story, finding)?;
             show_events(output, story, finding)?;
         }
         None => {
@@ -78,6 +79,19 @@ fn show_finding(output: &mut impl Write, finding: &Finding, about: Option<&About
     Ok(())
 }
 
+/// Of the program that completed it: what it is, who started it, and through which login.
+fn show_program(output: &mut impl Write, story: &Story, finding: &Finding) -> Result<(), Failure> {
+    let last = story
+        .events
+        .iter()
+        .rev()
+        .find(|event| finding.events.last() == Some(&event.id));
+    for (name, text) in last.into_iter().flat_map(program::lines) {
+        writeln!(output, "  {name:<14}{}", Plain(&text))?;
+    }
+    Ok(())
+}
+
 fn show_events(output: &mut impl Write, story: &Story, finding: &Finding) -> Result<(), Failure> {
     for event in &story.events {
         let text = sentence::of_event(event);
@@ -108,6 +122,18 @@ fn show_outcomes(output: &mut impl Write, story: &Story) -> Result<(), Failure> 
     for outcome in &story.outcomes {
         let text = sentence::of_outcome(outcome);
         writeln!(output, "  {:<14}{} {}", "response", outcome.time, Plain(&text))?;
+    }
+    if let Some(finding) = &story.finding {
+        let is_done =
+            |outcome: &&Outcome| matches!(outcome.decision, Decision::Applied | Decision::Simulated);
+        if let Some(first) = story.outcomes.iter().find(is_done) {
+            let (seen, late) = (first.time.since(finding.time), first.time.since(finding.detected));
+            writeln!(
+                output,
+                "  {:<14}{late:.1?} after the finding, {seen:.1?} after the event",
+                "it took"
+            )?;
+        }
     }
     for id in in_force(&story.outcomes) {
         writeln!(output, "  {:<14}picket undo {id}", "take it back")?;

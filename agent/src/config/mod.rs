@@ -5,6 +5,7 @@
 
 mod document;
 mod load;
+mod mask;
 mod process;
 mod respond;
 mod settings;

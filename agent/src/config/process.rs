@@ -1,6 +1,7 @@
 //! `[process]`: how programs are seen.
 
 use super::document::{Document, Section};
+use super::mask;
 use super::values::{ABSOLUTE, SPAN, path, ring, span};
 use compact_str::CompactString;
 use std::cell::Cell;
@@ -27,6 +28,8 @@ pub struct Process {
     pub poll: Duration,
     /// The names of the variables of its environment that are kept of a program.
     pub environment: Vec<CompactString>,
+    /// Patterns of secrets on command lines: regular expressions, of which the last group that matches is masked.
+    pub mask: Vec<String>,
 }
 
 /// What sees programs start.
@@ -75,6 +78,10 @@ impl Default for Process {
             exclude_cgroups: Vec::new(),
             keep: Keep::Findings,
             poll: Duration::from_secs(1),
+            mask: mask::DEFAULT
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect(),
         }
     }
 }
@@ -122,6 +129,10 @@ impl Process {
         });
         if let Some(environment) = environment {
             self.environment = environment;
+        }
+        let masked = section.texts(document, "mask", "a regular expression", mask::check);
+        if let Some(masked) = masked {
+            self.mask = masked;
         }
         section.finish(document);
     }

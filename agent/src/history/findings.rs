@@ -4,6 +4,7 @@
 //! kept in memory: whoever asks has both read through. It is no record for evidence, the collector has that, so nothing waits
 //! for the disk.
 
+use super::recent::Recent;
 use picket_common::event::Event;
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
@@ -87,7 +88,13 @@ impl Findings {
             && !events.is_empty()
         {
             if line.len() > LONGEST_LINE {
-                events.clear();
+                events.iter_mut().for_each(Recent::short);
+                line = self.line(&entry)?;
+            }
+            if line.len() > LONGEST_LINE {
+                if let Entry::Finding { events, .. } = &mut entry {
+                    events.clear();
+                }
                 line = self.line(&entry)?;
             } else {
                 longest = LONGEST_LINE;

@@ -1,18 +1,33 @@
 //! The last events, from which those behind a finding are taken.
 
 use compact_str::CompactString;
-use picket_common::event::{AuthEvent, Event, ExecEvent, Payload, Program};
+use picket_common::event::{Ancestor, AuthEvent, Container, Event, ExecEvent, Login, Payload, Program};
 use picket_common::ids::RecordId;
 use std::collections::VecDeque;
 
-/// How many events are kept: together with [`LONGEST`] well below a mebibyte.
-const MOST: usize = 384;
-/// Of longer texts the beginning is kept.
-const LONGEST: usize = 96;
-/// So many arguments, and variables, of a program.
-const ARGS: usize = 3;
-/// So many of those who started it.
-const ANCESTORS: usize = 2;
+/// How many events are kept: together well below a mebibyte.
+const MOST: usize = 320;
+
+/// How much of an event is kept.
+struct Extent {
+    /// Of longer texts the beginning is kept.
+    text: usize,
+    /// So many arguments, and variables, of a program.
+    args: usize,
+    /// So many of those who started it.
+    ancestors: usize,
+}
+
+const SHORT: Extent = Extent {
+    text: 96,
+    args: 3,
+    ancestors: 2,
+};
+const LONG: Extent = Extent {
+    text: 512,
+    args: 24,
+    ancestors: 8,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -32,22 +47,20 @@ impl Recent {
             self.0.pop_front();
         }
         let mut event = event.clone();
-        match &mut event.payload {
-            Payload::Auth(auth) => texts(auth).into_iter().flatten().for_each(cut),
-            Payload::Exec(exec) => shorten(exec),
-            Payload::Exit(exit) => shorten_program(&mut exit.program),
-            Payload::Connect(connect) => shorten_program(&mut connect.program),
-            Payload::Privilege(privilege) => shorten_program(&mut privilege.program),
-            Payload::File(file) => {
-                cut(&mut file.path);
-                file.writer.iter_mut().for_each(|writer| shorten_program(writer));
-            }
-            Payload::Signal(signal) => {
-                shorten_program(&mut signal.program);
-                shorten_program(&mut signal.target);
-            }
-        }
+        SHORT.shorten(&mut event);
         self.0.push_back(Kept { event, sent });
+    }
+
+    /// An event as far as a person wants to read it: of what a program was started with more than is kept here.
+    pub fn long(event: &Event) -> Event {
+        let mut event = event.clone();
+        LONG.shorten(&mut event);
+        event
+    }
+
+    /// An event as it is kept here.
+    pub(super) fn short(event: &mut Event) {
+        SHORT.shorten(event);
     }
 
     /// Those of some events that are still there, in their order.
@@ -98,56 +111,98 @@ fn texts(auth: &mut AuthEvent) -> [Option<&mut CompactString>; 11] {
     ]
 }
 
-/// What a program was started with can be long: only what a person reads is kept.
-fn shorten(exec: &mut ExecEvent) {
-    exec.args_cut |= exec.args.len() > ARGS;
-    exec.args.truncate(ARGS);
-    exec.environment.truncate(ARGS);
-    exec.ancestors.truncate(ANCESTORS);
-    let own = [
-        Some(&mut exec.executable),
-        exec.working_directory.as_mut(),
-        exec.user.as_mut(),
-    ];
-    let further = [exec.tty.as_mut(), exec.host.as_mut()];
-    let lists = exec.args.iter_mut().chain(&mut exec.environment);
-    let ancestors = exec
-        .ancestors
-        .iter_mut()
-        .flat_map(|ancestor| [ancestor.executable.as_mut(), ancestor.command_line.as_mut()]);
-    own.into_iter()
-        .chain(further)
-        .chain(ancestors)
-        .flatten()
-        .chain(lists)
-        .for_each(cut);
-}
+impl Extent {
+    fn shorten(&self, event: &mut Event) {
+        match &mut event.payload {
+            Payload::Auth(auth) => texts(auth).into_iter().flatten().for_each(|text| self.cut(text)),
+            Payload::Exec(exec) => self.exec(exec),
+            Payload::Exit(exit) => self.program(&mut exit.program),
+            Payload::Connect(connect) => self.program(&mut connect.program),
+            Payload::Privilege(privilege) => self.program(&mut privilege.program),
+            Payload::Signal(signal) => {
+                self.program(&mut signal.program);
+                self.program(&mut signal.target);
+            }
+            Payload::File(file) => {
+                self.cut(&mut file.path);
+                file.writer.iter_mut().for_each(|writer| self.program(writer));
+            }
+        }
+    }
 
-fn shorten_program(program: &mut Program) {
-    program.ancestors.truncate(ANCESTORS);
-    let own = [
-        program.executable.as_mut(),
-        program.command_line.as_mut(),
-        program.user.as_mut(),
-    ];
-    let ancestors = program
-        .ancestors
-        .iter_mut()
-        .flat_map(|ancestor| [ancestor.executable.as_mut(), ancestor.command_line.as_mut()]);
-    own.into_iter().chain(ancestors).flatten().for_each(cut);
-}
+    /// What a program was started with can be long: only what a person reads is kept.
+    fn exec(&self, exec: &mut ExecEvent) {
+        exec.args_cut |= exec.args.len() > self.args;
+        exec.args.truncate(self.args);
+        exec.environment.truncate(self.args);
+        exec.ancestors.truncate(self.ancestors);
+        let own = [
+            Some(&mut exec.executable),
+            exec.working_directory.as_mut(),
+            exec.user.as_mut(),
+            exec.tty.as_mut(),
+            exec.host.as_mut(),
+            exec.package.as_mut(),
+        ];
+        let lists = exec.args.iter_mut().chain(&mut exec.environment);
+        let own = own.into_iter().flatten().chain(lists);
+        own.for_each(|text| self.cut(text));
+        self.whence(&mut exec.ancestors, &mut exec.login, &mut exec.container);
+    }
 
-fn cut(text: &mut CompactString) {
-    if text.len() > LONGEST {
-        let end = text.floor_char_boundary(LONGEST);
-        *text = compact_str::format_compact!("{}…", text.get(..end).unwrap_or_default());
+    fn program(&self, program: &mut Program) {
+        program.ancestors.truncate(self.ancestors);
+        let own = [
+            program.executable.as_mut(),
+            program.command_line.as_mut(),
+            program.user.as_mut(),
+        ];
+        own.into_iter().flatten().for_each(|text| self.cut(text));
+        self.whence(&mut program.ancestors, &mut program.login, &mut program.container);
+    }
+
+    fn whence(
+        &self,
+        ancestors: &mut [Ancestor],
+        login: &mut Option<Box<Login>>,
+        container: &mut Option<Box<Container>>,
+    ) {
+        for ancestor in ancestors {
+            let texts = [ancestor.executable.as_mut(), ancestor.command_line.as_mut()];
+            texts.into_iter().flatten().for_each(|text| self.cut(text));
+        }
+        if let Some(login) = login {
+            let texts = [
+                Some(&mut login.user),
+                login.program.as_mut(),
+                login.method.as_mut(),
+            ];
+            texts.into_iter().flatten().for_each(|text| self.cut(text));
+        }
+        if let Some(container) = container {
+            let Container {
+                runtime,
+                id,
+                pod,
+                unit,
+            } = container.as_mut();
+            let texts = [runtime, id, pod, unit].into_iter().flatten();
+            texts.for_each(|text| self.cut(text));
+        }
+    }
+
+    fn cut(&self, text: &mut CompactString) {
+        if text.len() > self.text {
+            let end = text.floor_char_boundary(self.text);
+            *text = compact_str::format_compact!("{}…", text.get(..end).unwrap_or_default());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picket_common::event::{Ancestor, AuthAction, Outcome};
+    use picket_common::event::{AuthAction, Outcome};
     use picket_common::time::Timestamp;
 
     fn event(number: usize, user: &str) -> Event {
@@ -191,14 +246,16 @@ mod tests {
         let Payload::Auth(auth) = &mut event.payload else {
             panic!()
         };
-        let most = size_of::<Kept>() + texts(auth).len() * (LONGEST + "…".len());
+        let most = size_of::<Kept>() + texts(auth).len() * (SHORT.text + "…".len());
         assert!(MOST * most <= 1 << 20, "{most} bytes for one");
-        let texts = 5 + 2 * ARGS + 2 * ANCESTORS;
+        let texts = 6 + 2 * SHORT.args + 2 * SHORT.ancestors + 3 + 4;
         let most = size_of::<Kept>()
             + size_of::<ExecEvent>()
-            + 2 * ARGS * size_of::<CompactString>()
-            + ANCESTORS * size_of::<Ancestor>()
-            + texts * (LONGEST + "…".len());
+            + 2 * SHORT.args * size_of::<CompactString>()
+            + SHORT.ancestors * size_of::<Ancestor>()
+            + size_of::<Login>()
+            + size_of::<Container>()
+            + texts * (SHORT.text + "…".len());
         assert!(MOST * most <= 1 << 20, "{most} bytes for one program");
     }
 
@@ -209,6 +266,6 @@ mod tests {
         recent.keep(&event, true);
         let found = recent.find(&[event.id]);
         let user = found[0].auth().unwrap().user.as_deref().unwrap();
-        assert!(user.len() <= LONGEST + 3 && user.ends_with("é…"), "{user}");
+        assert!(user.len() <= SHORT.text + 3 && user.ends_with("é…"), "{user}");
     }
 }
