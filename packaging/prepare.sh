@@ -27,6 +27,8 @@ if [ "$for" = test ]; then
   need mkfs.ext4 e2fsprogs
   need ipset ipset
   need iptables-legacy iptables
+  # For the comparison of the kernel's part with the object that is kept of it.
+  need clang clang
 fi
 if [ ${#missing[@]} -gt 0 ]; then
   sudo=

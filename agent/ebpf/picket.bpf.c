@@ -71,20 +71,22 @@ struct {
 	MAP_TYPE(value, u64);
 } lost SEC(".maps");
 
+/* A file. Numbers of inodes are used again, with another generation. */
 struct image {
-	u64 device;
 	u64 inode;
+	u32 device;
+	u32 generation;
 };
 
 struct {
-	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
 	MAP_UINT(max_entries, 1024);
 	MAP_TYPE(key, struct image);
 	MAP_TYPE(value, u8);
 } images SEC(".maps");
 
 struct {
-	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(type, BPF_MAP_TYPE_LRU_HASH);
 	MAP_UINT(max_entries, 1024);
 	MAP_TYPE(key, u64);
 	MAP_TYPE(value, u8);
@@ -307,6 +309,8 @@ INLINE void describe(struct scratch *s, struct task_struct *task, struct mm_stru
 	exec->mode = READ(inode, i_mode);
 	exec->owner = READ(inode, i_uid.val);
 	exec->links = READ(inode, i_nlink);
+	exec->generation = READ(inode, i_generation);
+	exec->unused = 0;
 	s->end = 0;
 	if (file)
 		flags = walk(s, READ(file, f_path.dentry), READ(file, f_path.mnt));
@@ -367,7 +371,11 @@ int on_exec(u64 *context)
 	}
 	exec->argc = READ(program, argc);
 	if (exclude_images) {
-		struct image image = {.device = exec->device, .inode = exec->inode};
+		struct image image = {
+			.inode = exec->inode,
+			.device = exec->device,
+			.generation = exec->generation,
+		};
 
 		if (bpf_map_lookup_elem(&images, &image))
 			exec->header.flags |= EXCLUDED;

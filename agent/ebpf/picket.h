@@ -79,6 +79,8 @@ struct exec {
 	u32 mode;
 	u32 owner;
 	u32 links;
+	/* 0 where the file system has none. */
+	u32 generation;
 	u32 mount_namespace;
 	u32 pid_namespace;
 	u32 argc;
@@ -92,6 +94,7 @@ struct exec {
 	u32 name_length;
 	u32 args_length;
 	u32 env_length;
+	u32 unused;
 	char tty[TTY];
 	struct process ancestors[ANCESTORS];
 };
@@ -144,7 +147,7 @@ struct nudge {
 _Static_assert(sizeof(struct header) == 16, "header");
 _Static_assert(sizeof(struct process) == 16, "process");
 _Static_assert(sizeof(struct identity) == 32, "identity");
-_Static_assert(sizeof(struct exec) == 280, "exec");
+_Static_assert(sizeof(struct exec) == 288, "exec");
 _Static_assert(sizeof(struct fork) == 80, "fork");
 _Static_assert(sizeof(struct exit) == 40, "exit");
 _Static_assert(sizeof(struct connection) == 120, "connection");

@@ -78,6 +78,7 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
+	u32 i_generation;
 };
 
 struct qstr {

@@ -6,6 +6,7 @@ use picket_agent::queue::queue;
 use picket_agent::sense::{Notice, SenseError, Sensor};
 use picket_agent::sys::Stop;
 use picket_common::event::ExecEvent;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -46,39 +47,61 @@ impl Watching {
 
     /// The sensor in the kernel, with these settings; `None` where this test may not load it, after it said so.
     pub fn in_the_kernel(settings: &Settings) -> Option<Self> {
+        Self::with_queue(4096, settings)
+    }
+
+    /// The same with a queue of so many observations.
+    pub fn with_queue(bound: usize, settings: &Settings) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
             println!("skipped: programs for the kernel are loaded by root alone");
             return None;
         }
         let open = |notices| picket_agent::sense::ExecEbpf::open(settings, notices);
-        match Self::start(4096, open) {
-            Ok(watching) => Some(watching),
-            Err(error) => panic!("{error}"),
-        }
+        let mut watching = Self::start(bound, open).unwrap_or_else(|error| panic!("{error}"));
+        // What ran before has been told once it sees what happens now.
+        watching.mark(PATIENCE).expect("it sees");
+        Some(watching)
+    }
+
+    /// Starts a program and gives its pid, and its number once it is seen.
+    pub fn mark(&mut self, patience: Duration) -> Option<(u32, u64)> {
+        let mut mark = Command::new("/bin/true").arg("mark").spawn().expect("it starts");
+        let pid = mark.id();
+        mark.wait().expect("it ends");
+        self.wait_at_most(patience, |seen| match &seen.what {
+            ProcessSeen::Exec(event) if event.process.pid == pid => Some((pid, seen.number)),
+            _ => None,
+        })
     }
 
     /// The first thing seen, now or later, of which `of` makes something.
-    pub fn wait<T>(&mut self, what: &str, of: impl Fn(&ProcessSeen) -> Option<T>) -> T {
-        if let Some(found) = self.seen.iter().find_map(|sighting| of(&sighting.what)) {
-            return found;
+    pub fn wait<T>(&mut self, what: &str, of: impl Fn(&Sighting) -> Option<T>) -> T {
+        self.wait_at_most(PATIENCE, of)
+            .unwrap_or_else(|| panic!("not seen: {what}"))
+    }
+
+    /// The same, unless it takes too long.
+    pub fn wait_at_most<T>(&mut self, patience: Duration, of: impl Fn(&Sighting) -> Option<T>) -> Option<T> {
+        if let Some(found) = self.seen.iter().find_map(&of) {
+            return Some(found);
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience;
         while let Ok(observation) = self
             .observed
             .recv_timeout(until.saturating_duration_since(Instant::now()))
         {
             let before = self.seen.len();
             self.keep(observation);
-            if let Some(found) = self.seen[before..].iter().find_map(|sighting| of(&sighting.what)) {
-                return found;
+            if let Some(found) = self.seen[before..].iter().find_map(&of) {
+                return Some(found);
             }
         }
-        panic!("not seen: {what}");
+        None
     }
 
     /// The last program that a process became, as soon as its end was seen too.
     pub fn exec_of(&mut self, pid: u32) -> ExecEvent {
-        self.wait(&format!("the end of {pid}"), |seen| match seen {
+        self.wait(&format!("the end of {pid}"), |seen| match &seen.what {
             ProcessSeen::Exited { process, .. } if process.pid == pid => Some(()),
             _ => None,
         });

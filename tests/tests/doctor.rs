@@ -226,3 +226,57 @@ fn the_firewall_is_seen_as_it_is_and_other_tables_are_named() {
         "of an earlier run is there and may still block",
     );
 }
+
+#[test]
+fn what_keeps_the_kernel_from_telling_of_processes_is_named_with_what_it_costs() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root to hide what the kernel offers");
+        return;
+    }
+    let mut line = Line::start("");
+    line.log("");
+    let configuration = line.path("picket.toml");
+    let hidden = |script: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-ec", &format!("{script}\nexec \"$@\""), "sh"])
+            .arg(picket().get_program())
+            .args(["doctor", "--json", "--config"])
+            .arg(&configuration);
+        Checks::of(&command.output().unwrap())
+    };
+    hidden("").hold(
+        "processes",
+        "ok",
+        "an agent would watch processes, by a program in the kernel",
+    );
+    let checks = hidden("mount -t tmpfs none /sys/kernel/btf");
+    checks.hold("processes", "degraded", "/sys/kernel/btf/vmlinux is not there");
+    checks.hold("processes", "degraded", "no rule about processes can fire");
+    // What a kernel that is locked down says of itself.
+    let locked = "mount -t tmpfs none /sys/kernel/security; echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown";
+    hidden(locked).hold("processes", "degraded", "locked down for confidentiality");
+
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin"])
+        .arg(picket().get_program())
+        .args(["doctor", "--json", "--config"])
+        .arg(&configuration);
+    let checks = Checks::of(&command.output().unwrap());
+    checks.hold("processes", "degraded", "take CAP_BPF and CAP_PERFMON");
+    checks.hold(
+        "rights",
+        "degraded",
+        "CAP_BPF (processes are not seen from within the kernel)",
+    );
+
+    line.start_agent();
+    let checks = doctor(&line);
+    checks.hold(
+        "processes",
+        "ok",
+        "the agent watches processes, by a program in the kernel",
+    );
+    line.end_agent(false);
+}

@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use picket_agent::config::Process as Settings;
-use picket_agent::observation::ProcessSeen;
+use picket_agent::observation::{ProcessSeen, Sighting};
 use picket_agent::sense::Notice;
 use picket_common::event::{Direction, ExecEvent, ExitStatus};
 use picket_tests::binary;
@@ -17,6 +17,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long something that happened may take until it is seen.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn watching() -> Option<Watching> {
     Watching::in_the_kernel(&Settings::default())
@@ -50,7 +54,7 @@ fn a_program_is_seen_with_all_that_is_gone_a_moment_later() {
         .spawn()
         .unwrap();
     let pid = child.id();
-    let exec = watching.wait("sh", |seen| match seen {
+    let exec = watching.wait("sh", |seen| match &seen.what {
         ProcessSeen::Exec(event) if event.process.pid == pid => Some((**event).clone()),
         _ => None,
     });
@@ -206,14 +210,14 @@ fn forks_and_ends_are_seen_with_their_reason() {
     let pid = child.id();
     child.wait().unwrap();
     watching.exec_of(pid);
-    let parent = |seen: &ProcessSeen| match seen {
+    let parent = |seen: &Sighting| match &seen.what {
         ProcessSeen::Forked { parent, child } if child.pid == pid => Some((parent.pid, *child)),
         _ => None,
     };
     let (parent, process) = watching.wait("the fork", parent);
     assert_eq!(parent, std::process::id());
     let end = |watching: &mut Watching, of: u32| {
-        watching.wait("the end", |seen| match seen {
+        watching.wait("the end", |seen| match &seen.what {
             ProcessSeen::Exited { process, status } if process.pid == of => Some((*process, *status)),
             _ => None,
         })
@@ -270,7 +274,7 @@ fn connections_are_seen_from_both_sides_and_accepted_by_whoever_listens() {
         let pid = client.id();
         let (_, peer) = listener.accept().unwrap();
         assert!(client.wait().unwrap().success());
-        let outbound = watching.wait("the connection that is asked for", |seen| match seen {
+        let outbound = watching.wait("the connection that is asked for", |seen| match &seen.what {
             ProcessSeen::Connected {
                 process,
                 direction: Direction::Outbound,
@@ -280,7 +284,7 @@ fn connections_are_seen_from_both_sides_and_accepted_by_whoever_listens() {
             _ => None,
         });
         assert_eq!(outbound, pid);
-        let inbound = watching.wait("the connection that is accepted", |seen| match seen {
+        let inbound = watching.wait("the connection that is accepted", |seen| match &seen.what {
             ProcessSeen::Connected {
                 process,
                 direction: Direction::Inbound,
@@ -310,6 +314,8 @@ fn a_connection_is_accepted_by_the_child_of_whoever_listened_and_ended() {
         .spawn()
         .unwrap();
     let mut told = String::new();
+    // Held open: the child lives until it is closed.
+    let input = parent.stdin.take();
     parent.wait().unwrap();
     let mut output = parent.stdout.take().unwrap();
     while !told.ends_with('\n') {
@@ -322,7 +328,7 @@ fn a_connection_is_accepted_by_the_child_of_whoever_listened_and_ended() {
     watching.exec_of(parent.id());
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let own = stream.local_addr().unwrap();
-    let acceptor = watching.wait("the accepted connection", |seen| match seen {
+    let acceptor = watching.wait("the accepted connection", |seen| match &seen.what {
         ProcessSeen::Connected {
             process,
             direction: Direction::Inbound,
@@ -332,7 +338,7 @@ fn a_connection_is_accepted_by_the_child_of_whoever_listened_and_ended() {
         _ => None,
     });
     assert_eq!(acceptor, child);
-    drop((stream, parent.stdin.take()));
+    drop((stream, input));
 }
 
 #[test]
@@ -342,7 +348,7 @@ fn who_signals_whom_is_seen() {
     let pid = child.id();
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).unwrap();
     child.wait().unwrap();
-    let (from, signal) = watching.wait("the signal", |seen| match seen {
+    let (from, signal) = watching.wait("the signal", |seen| match &seen.what {
         ProcessSeen::Signalled {
             process,
             signal,
@@ -381,7 +387,7 @@ fn who_becomes_root_without_a_set_uid_file_is_seen_and_who_does_so_by_one_is_not
         .unwrap();
     let pid = raised.id();
     assert!(raised.wait().unwrap().success());
-    let (former, now) = watching.wait("who became root", |seen| match seen {
+    let (former, now) = watching.wait("who became root", |seen| match &seen.what {
         ProcessSeen::Raised {
             process,
             former_uid,
@@ -421,7 +427,7 @@ fn what_runs_already_is_told_with_its_arguments() {
         child.wait().unwrap();
         return;
     };
-    let running = watching.wait("what runs already", |seen| match seen {
+    let running = watching.wait("what runs already", |seen| match &seen.what {
         ProcessSeen::Running(event) if event.process.pid == pid => Some((**event).clone()),
         _ => None,
     });
@@ -467,4 +473,186 @@ fn a_storm_is_seen_whole() {
         return;
     };
     assert_eq!((seen, notices), (4000, vec![]));
+}
+
+#[test]
+fn of_a_storm_that_the_ring_has_no_room_for_what_was_seen_and_what_was_lost_are_what_was_made() {
+    let Some(mut all) = watching() else { return };
+    let small = Settings {
+        // Large enough for what happens on the machine while it tells of what ran before.
+        ring: 256 << 10,
+        environment: Vec::new(),
+        ..Settings::default()
+    };
+    // Its queue holds one observation, which nobody takes: the ring is all that there is.
+    let mut few = Watching::with_queue(1, &small).unwrap();
+    let (first, begin) = few.mark(PATIENCE).unwrap();
+    for _ in 0..3000 {
+        assert!(Command::new("/bin/true").status().unwrap().success());
+    }
+    // From here on it is read, and once it sees what happens just now there is room again.
+    let end = (0..100).find_map(|_| few.mark(Duration::from_secs(1)));
+    let (last, end) = end.expect("there is room in the end");
+    all.exec_of(last);
+    let made = |seen: &[Sighting]| {
+        let within = seen.iter().filter(|sighting| {
+            // Each has its own idea of when the first and the last were.
+            matches!(&sighting.what, ProcessSeen::Exec(event) if ![first, last].contains(&event.process.pid))
+                && (begin..end).contains(&sighting.number)
+        });
+        within.count()
+    };
+    let (few, told) = few.finish();
+    let (all, untold) = all.finish();
+    assert_eq!(untold, [], "the other had room for all");
+    let lost: u64 = told
+        .iter()
+        .map(|notice| match notice {
+            Notice::Lost { place, reason, .. } => {
+                assert_eq!(place, "exec_ebpf");
+                let (before, _) = reason
+                    .split_once(" programs that started")
+                    .unwrap_or(("room for 0", ""));
+                before.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+            }
+            Notice::Warning(text) => panic!("{text}"),
+        })
+        .sum();
+    let (few, all) = (made(&few), made(&all));
+    assert!(lost > 1000, "the storm was too small: {lost}");
+    assert_eq!(few + usize::try_from(lost).unwrap(), all);
+}
+
+#[test]
+fn an_excluded_image_is_not_judged_and_what_it_starts_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().canonicalize().unwrap().join("excluded");
+    fs::copy("/bin/sh", &image).unwrap();
+    let settings = Settings {
+        exclude_images: vec![image.clone()],
+        ..Settings::default()
+    };
+    let Some(mut watching) = Watching::in_the_kernel(&settings) else {
+        return;
+    };
+    let name = image.to_str().unwrap();
+    let look = |watching: &mut Watching| {
+        let mut child = Command::new(&image)
+            .args(["-c", "/bin/true inner; exit 0"])
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        let running = watching.wait("the excluded", |seen| match &seen.what {
+            ProcessSeen::Running(event) if event.process.pid == pid && event.executable == name => {
+                Some((**event).clone())
+            }
+            _ => None,
+        });
+        let inner = watching.wait("what it starts", |seen| match &seen.what {
+            ProcessSeen::Exec(event) if event.ancestors[0].process == running.process => {
+                Some((**event).clone())
+            }
+            _ => None,
+        });
+        assert_eq!(inner.args, ["/bin/true", "inner"]);
+        assert_eq!(watching.execs(pid), []);
+        running
+    };
+    let known_to_the_kernel = |watching: &mut Watching| {
+        // The first time it is known by its path; soon the kernel leaves out its arguments, unless the file system has no
+        // generations.
+        (0..10).any(|_| {
+            let told = look(watching);
+            let file = told.file.unwrap();
+            assert_eq!(file.inode, fs::metadata(&image).unwrap().ino());
+            told.args.is_empty()
+        })
+    };
+    let known = known_to_the_kernel(&mut watching);
+    // An update puts another file there.
+    let fresh = folder.path().join("fresh");
+    fs::copy("/bin/sh", &fresh).unwrap();
+    fs::rename(&fresh, &image).unwrap();
+    assert_eq!(known_to_the_kernel(&mut watching), known);
+    // A copy elsewhere is another program, also where it has the inode of one that was excluded.
+    let other = folder.path().join("other");
+    fs::copy("/bin/sh", &other).unwrap();
+    let exec = seen_of(&mut watching, Command::new(&other).args(["-c", "exit 0"]));
+    assert_eq!(exec.args[1], "-c");
+}
+
+#[test]
+fn nothing_is_seen_in_an_excluded_cgroup() {
+    let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .find(|root| fs::metadata(format!("{root}/cgroup.procs")).is_ok());
+    let Some(root) = root.filter(|_| nix::unistd::geteuid().is_root()) else {
+        println!("skipped: needs root and cgroups of the second version");
+        return;
+    };
+    let group = format!("{root}/picket-test-{}", std::process::id());
+    let below = format!("{group}/below");
+    fs::create_dir(&group).unwrap();
+    fs::create_dir(&below).unwrap();
+    let settings = Settings {
+        exclude_cgroups: vec![group.clone().into()],
+        ..Settings::default()
+    };
+    let mut watching = Watching::in_the_kernel(&settings).unwrap();
+    let mut inside = Vec::new();
+    for folder in [&group, &below] {
+        let script = format!("echo $$ > {folder}/cgroup.procs && exec /bin/true inside");
+        let mut child = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
+        inside.push(child.id());
+        assert!(child.wait().unwrap().success());
+    }
+    let outside = seen_of(&mut watching, Command::new("/bin/true").arg("outside"));
+    assert_eq!(outside.args[1], "outside");
+    for pid in inside {
+        let execs = watching.execs(pid);
+        assert!(
+            matches!(&execs[..], [shell] if shell.args[0] == "/bin/sh"),
+            "{execs:?}"
+        );
+    }
+    fs::remove_dir(&below).unwrap();
+    fs::remove_dir(&group).unwrap();
+}
+
+#[test]
+fn two_sensors_see_the_same() {
+    let (Some(mut one), Some(mut other)) = (watching(), watching()) else {
+        return;
+    };
+    let mut child = Command::new("/bin/true").arg("twice").spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    assert_eq!(one.exec_of(pid), other.exec_of(pid));
+}
+
+#[test]
+fn a_fork_bomb_is_seen_whole() {
+    let Some(mut watching) = watching() else { return };
+    // Nine times all of them fork: 512 in the end, none of which runs a program of its own.
+    let script = "fork for 1..9; 1 while wait > 0;";
+    let mut child = Command::new("perl").args(["-e", script]).spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    watching.exec_of(pid);
+    let (seen, notices) = watching.finish();
+    assert_eq!(notices, []);
+    let mut family = HashSet::from([pid]);
+    for sighting in &seen {
+        if let ProcessSeen::Forked { parent, child } = &sighting.what
+            && family.contains(&parent.pid)
+        {
+            family.insert(child.pid);
+        }
+    }
+    assert_eq!(family.len(), 512);
+    let ended = seen
+        .iter()
+        .filter(|sighting| matches!(&sighting.what, ProcessSeen::Exited { process, .. } if family.contains(&process.pid)));
+    assert_eq!(ended.count(), 512);
 }

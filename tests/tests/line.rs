@@ -170,3 +170,43 @@ fn mistakes_in_the_settings_keep_nobody_from_undoing() {
             .is_ok_and(|status| !status.success())
     );
 }
+
+#[test]
+fn a_second_agent_is_refused_and_told_which_is_the_first() {
+    let mut line = Line::start("");
+    line.log("");
+    line.start_agent();
+    let status = line.operate(&["status", "--json"]).expect("it answers");
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let second = picket_tests::picket()
+        .args(["run", "--config"])
+        .arg(line.path("picket.toml"))
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    let first = format!(
+        "is in use by process {}: is picket running already?",
+        status["pid"]
+    );
+    assert!(said.contains(&first), "{said}");
+    // The first goes on.
+    line.log(&attack("198.51.100.9", 12));
+    line.wait_for(|value| is_about(value, "198.51.100.9"));
+}
+
+#[test]
+fn an_agent_that_sees_no_processes_says_why_and_goes_on() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root to hide what the kernel offers");
+        return;
+    }
+    let mut line = Line::start("");
+    line.agent_finds.script = "mount -t tmpfs none /sys/kernel/btf".to_owned();
+    line.log("");
+    line.start_agent();
+    line.log(&attack("198.51.100.9", 12));
+    line.wait_for(|value| is_about(value, "198.51.100.9"));
+    let log = std::fs::read_to_string(line.path("agent.log")).unwrap();
+    assert!(log.contains("/sys/kernel/btf/vmlinux is not there"), "{log}");
+}

@@ -85,3 +85,18 @@ fn quantity(text: &str) -> Result<(u64, &str), String> {
         unit.trim_start(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_a_power_of_two_within_bounds() {
+        assert_eq!(ring("8MiB"), Ok(8 << 20));
+        assert_eq!(ring("64 KiB"), Ok(64 << 10));
+        assert_eq!(ring("1GiB"), Ok(1 << 30));
+        for wrong in ["32KiB", "2GiB", "3MiB", "8", "MiB", "18446744073709551615GiB"] {
+            assert!(ring(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -15,8 +15,13 @@ pub enum SpoolError {
         error: io::Error,
     },
     /// Another agent has it.
-    #[error("{} is in use by another process: is picket running already?", .0.display())]
-    InUse(PathBuf),
+    #[error("{} is in use by {holder}: is picket running already?", path.display())]
+    InUse {
+        /// The spool's folder.
+        path: PathBuf,
+        /// Which process it is, as it said itself.
+        holder: String,
+    },
 }
 
 impl SpoolError {

@@ -284,7 +284,7 @@ fn one_agent_at_a_time() {
     let (spool, _) = Spool::open(folder.path(), PLENTY).unwrap();
     assert!(matches!(
         Spool::open(folder.path(), PLENTY),
-        Err(SpoolError::InUse(_))
+        Err(SpoolError::InUse { holder, .. }) if holder == format!("process {}", std::process::id())
     ));
     let path = folder.path().to_owned();
     let next = std::thread::spawn(move || Spool::open(&path, PLENTY).is_ok());

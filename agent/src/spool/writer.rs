@@ -11,7 +11,7 @@ use picket_common::ids::RecordId;
 use picket_common::record::{Gap, Lane, Record};
 use picket_common::time::Timestamp;
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -343,10 +343,23 @@ fn lock(directory: &Path) -> Result<Flock<File>, SpoolError> {
         .spawn(wait)
         .map_err(SpoolError::at(&path))?;
     match locked.recv_timeout(LOCK) {
-        Ok(Ok(lock)) => Ok(lock),
+        Ok(Ok(lock)) => {
+            // For whoever finds it locked: it is of no use to anything else, so it may fail.
+            let _ = fs::write(&path, std::process::id().to_string());
+            Ok(lock)
+        }
         Ok(Err((_, error))) => Err(SpoolError::at(&path)(io::Error::from(error))),
-        Err(_) => Err(SpoolError::InUse(directory.to_owned())),
+        Err(_) => Err(SpoolError::InUse {
+            path: directory.to_owned(),
+            holder: holder(&path),
+        }),
     }
+}
+
+/// The process that wrote its number into the lock.
+fn holder(lock: &Path) -> String {
+    let pid: Option<u32> = fs::read_to_string(lock).ok().and_then(|pid| pid.parse().ok());
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 fn gap(lane: Lane, lost: u64, reason: &str, time: Timestamp, part: &[u8]) -> Gap {

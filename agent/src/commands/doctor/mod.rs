@@ -4,6 +4,7 @@ mod agent;
 mod firewall;
 mod identity;
 mod logs;
+mod processes;
 mod report;
 mod rights;
 mod spool;
@@ -66,6 +67,7 @@ fn look(loaded: &Loaded) -> Vec<Check> {
         rights::check(&agent),
     ];
     checks.extend(logs::checks(&settings.auth, now));
+    checks.push(processes::check(&settings.process, &agent));
     checks.extend(firewall::checks(&settings.respond, &agent));
     checks.extend(identity::checks(settings, now));
     checks.push(agent.collector(settings, now));

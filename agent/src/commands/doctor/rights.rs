@@ -5,7 +5,7 @@ use super::report::Check;
 use std::fs;
 
 /// What each right is for: its number in the kernel, its name, and what is missing without it.
-const RIGHTS: [(u32, &str, &str); 6] = [
+const RIGHTS: [(u32, &str, &str); 8] = [
     (12, "CAP_NET_ADMIN", "no address can be blocked"),
     (2, "CAP_DAC_READ_SEARCH", "logs that others own cannot be read"),
     (
@@ -22,6 +22,12 @@ const RIGHTS: [(u32, &str, &str); 6] = [
         6,
         "CAP_SETGID",
         "the courier, which is on the network, runs in the agent's own group",
+    ),
+    (39, "CAP_BPF", "processes are not seen from within the kernel"),
+    (
+        38,
+        "CAP_PERFMON",
+        "the program in the kernel that sees processes may not read there",
     ),
     (0, "CAP_CHOWN", "the courier may not be able to read the spool"),
 ];

@@ -135,8 +135,13 @@ fn environment(exec: &Exec<'_>, wanted: &[CompactString], event: &mut ExecEvent)
         .flatten()
         .filter(|whole| whole.len() > exec.env.len());
     for variable in pieces(whole.as_deref().unwrap_or(exec.env)) {
-        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
-        if wanted.iter().any(|wanted| wanted.as_bytes() == name) {
+        // Most have another name: of those nothing but the beginning is looked at.
+        let is = |wanted: &CompactString| {
+            variable
+                .strip_prefix(wanted.as_bytes())
+                .is_some_and(|rest| rest.first() == Some(&b'='))
+        };
+        if wanted.iter().any(is) {
             event.environment.push(text(variable));
         }
     }
@@ -144,9 +149,16 @@ fn environment(exec: &Exec<'_>, wanted: &[CompactString], event: &mut ExecEvent)
 
 /// What ends in zeros; the last may have been cut.
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let some = !bytes.is_empty();
-    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
-    bytes.split(|byte| *byte == 0).filter(move |_| some)
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+        let (piece, more) = rest.split_at(end);
+        rest = more.get(1..).unwrap_or_default();
+        Some(piece)
+    })
 }
 
 /// A file of `/proc` about one process and no other that has its pid by now.
@@ -179,4 +191,51 @@ fn terminal(name: &[u8]) -> CompactString {
 
 fn text(bytes: &[u8]) -> CompactString {
     CompactString::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_in_zeros_and_empty_ones_count() {
+        let of = |bytes: &'static [u8]| pieces(bytes).collect::<Vec<_>>();
+        assert_eq!(of(b""), [b""; 0]);
+        assert_eq!(of(b"\0"), [b""]);
+        assert_eq!(of(b"a\0\0b\0"), [&b"a"[..], b"", b"b"]);
+        assert_eq!(of(b"a\0cut"), [&b"a"[..], b"cut"]);
+    }
+
+    #[test]
+    fn paths_are_put_the_right_way_round() {
+        assert_eq!(path(b""), b"/");
+        assert_eq!(path(b"sh\0bin\0usr\0"), b"/usr/bin/sh");
+        assert_eq!(path(b"memfd:x\0"), b"/memfd:x");
+    }
+
+    #[test]
+    fn devices_have_the_numbers_that_stat_gives() {
+        // major 8, minor 1; and a minor that needs more than eight bits.
+        assert_eq!(device(8 << 20 | 1), 0x801);
+        assert_eq!(device(259 << 20 | 0x1_2345), 0x1230_0000 | 259 << 8 | 0x45);
+    }
+
+    #[test]
+    fn a_process_is_read_about_only_while_it_is_that_one() {
+        let pid = std::process::id();
+        let start = start(pid).unwrap();
+        assert!(of_process(ProcessId { pid, start }, "cmdline").is_some());
+        let other = ProcessId {
+            pid,
+            start: start + 1,
+        };
+        assert_eq!(of_process(other, "cmdline"), None);
+    }
+
+    #[test]
+    fn a_terminal_goes_by_its_name_in_dev() {
+        assert_eq!(terminal(b"pts12"), "pts/12");
+        assert_eq!(terminal(b"tty1"), "tty1");
+        assert_eq!(terminal(b"pts"), "pts");
+    }
 }

@@ -31,7 +31,7 @@ const NAP: Duration = Duration::from_millis(2);
 const LOAD: u32 = 4;
 /// How often is looked for what was lost.
 const COUNT: Duration = Duration::from_secs(1);
-/// How often is looked which files and cgroups the excluded paths are.
+/// How often is looked which cgroups the excluded folders are: a service that is started again has another.
 const EXCLUDE: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -129,7 +129,7 @@ impl ExecEbpf {
                 losses.tell(now, reader.counts, false, &self.notices);
                 counted = now;
             }
-            if now.duration_since(excluded) >= EXCLUDE || reader.take_stale() {
+            if now.duration_since(excluded) >= EXCLUDE {
                 exclude(bpf, &self.settings).map_err(Broken::Source)?;
                 excluded = now;
             }
@@ -161,26 +161,12 @@ fn load(settings: &Settings) -> Result<Bpf, BpfError> {
     Ok(bpf)
 }
 
-/// Tells the program which files and cgroups those paths are now; what is not there is nobody's.
+/// Tells the program which cgroups those folders are now; what is not there is nobody's.
 fn exclude(bpf: &mut Bpf, settings: &Settings) -> Result<(), BpfError> {
-    for image in &settings.exclude_images {
-        if let Ok(file) = image.metadata() {
-            bpf.exclude_image(within(file.dev()), file.ino())?;
-        }
-    }
     for cgroup in &settings.exclude_cgroups {
         if let Ok(folder) = cgroup.metadata() {
             bpf.exclude_cgroup(folder.ino())?;
         }
     }
     Ok(())
-}
-
-/// A device's number as the kernel has it within: 12 bits and 20.
-fn within(device: u64) -> u64 {
-    let (major, minor) = (
-        (device >> 8) & 0xfff,
-        (device & 0xff) | ((device >> 12) & 0xf_ff00),
-    );
-    major << 20 | minor
 }

@@ -10,7 +10,7 @@ use crate::config::Process as Settings;
 use crate::observation::{Body, Observation, Origin, ProcessSeen, Sighting};
 use crate::queue::{Closed, Sender};
 use crate::sense::Broken;
-use crate::sys::bpf::{Bpf, BpfError, Program};
+use crate::sys::bpf::{Bpf, BpfError, Image, Program};
 use picket_common::event::{Direction, ExecEvent, ExitStatus};
 use picket_common::time::Timestamp;
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -42,6 +42,8 @@ pub(super) struct Reader<'a> {
     bytes: usize,
     listeners: Listeners,
     searched: Option<Instant>,
+    /// One that listened has ended since.
+    orphaned: bool,
     privileges: Privileges,
     ended: VecDeque<Process>,
     /// What was lost so far.
@@ -50,8 +52,8 @@ pub(super) struct Reader<'a> {
     accepted: Vec<(u64, Ends)>,
     /// Whoever has become root, unless what explains it was lost.
     suspects: Vec<(u64, Process, Identity, u32)>,
-    /// An excluded path is another file by now.
-    stale: bool,
+    /// Files that were found to be those of excluded paths.
+    images: Vec<Image>,
 }
 
 impl<'a> Reader<'a> {
@@ -66,12 +68,13 @@ impl<'a> Reader<'a> {
             bytes: 0,
             listeners: Listeners::default(),
             searched: None,
+            orphaned: false,
             privileges: Privileges::default(),
             ended: VecDeque::with_capacity(ENDED),
             counts: Counts::default(),
             accepted: Vec::new(),
             suspects: Vec::new(),
-            stale: false,
+            images: Vec::new(),
         }
     }
 
@@ -93,8 +96,9 @@ impl<'a> Reader<'a> {
     pub(super) fn take(&mut self, bpf: &mut Bpf) -> Result<bool, Broken<BpfError>> {
         self.clock = Clock::now();
         let taken = bpf.drain(AT_ONCE, |bytes| self.record(bytes))?;
-        if !self.accepted.is_empty() {
-            self.attribute(bpf)?;
+        self.attribute(bpf)?;
+        for image in self.images.drain(..) {
+            bpf.exclude_image(image).map_err(Broken::Source)?;
         }
         if !self.suspects.is_empty() {
             self.count(bpf).map_err(Broken::Source)?;
@@ -132,11 +136,6 @@ impl<'a> Reader<'a> {
             self.suspects.clear();
         }
         Ok(())
-    }
-
-    /// Whether an excluded path has become another file since this was last asked.
-    pub(super) fn take_stale(&mut self) -> bool {
-        std::mem::take(&mut self.stale)
     }
 
     fn record(&mut self, bytes: &[u8]) -> Result<(), Closed> {
@@ -207,7 +206,7 @@ impl<'a> Reader<'a> {
             self.suspect(time, exec.process, exec.identity);
         }
         let event = Box::new(image::event(exec, &self.settings.environment));
-        let excluded = exec.flags.has(Flags::EXCLUDED) || self.is_excluded(&event);
+        let excluded = exec.flags.has(Flags::EXCLUDED) || self.is_excluded(exec, &event);
         // Whose file is excluded is not judged, but what it starts has it as its parent.
         let seen = if excluded {
             ProcessSeen::Running(event)
@@ -217,9 +216,9 @@ impl<'a> Reader<'a> {
         self.see(time, seen)
     }
 
-    /// Whether it is the file behind an excluded path, which the program in the kernel did not know yet. A file of that name in
-    /// a container is another.
-    fn is_excluded(&mut self, event: &ExecEvent) -> bool {
+    /// Whether it is the file behind an excluded path, which the program in the kernel is then told. A file of that path in a
+    /// container is another.
+    fn is_excluded(&mut self, exec: &Exec<'_>, event: &ExecEvent) -> bool {
         let path = Path::new(event.executable.as_str());
         let same = self.settings.exclude_images.iter().any(|image| image == path)
             && path.metadata().is_ok_and(|now| {
@@ -227,7 +226,14 @@ impl<'a> Reader<'a> {
                     .file
                     .is_some_and(|file| (file.device, file.inode) == (now.dev(), now.ino()))
             });
-        self.stale |= same;
+        // Without a generation another file may be taken for it later.
+        if same && exec.generation != 0 {
+            self.images.push(Image {
+                inode: exec.inode,
+                device: exec.device,
+                generation: exec.generation,
+            });
+        }
         same
     }
 
@@ -239,9 +245,7 @@ impl<'a> Reader<'a> {
             self.ended.pop_front();
         }
         self.ended.push_back(process);
-        if self.listeners.ended(process) {
-            self.searched = None;
-        }
+        self.orphaned |= self.listeners.ended(process);
         self.privileges.ended(process);
         let process = image::id(process);
         let status = ExitStatus::of_wait(status);
@@ -272,9 +276,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Looks for whoever listens where somebody connected: its parent may have begun to listen, and ended.
+    /// Looks for whoever listens where somebody connected, and for whoever has the sockets of one that listened and ended, as
+    /// the children of daemons do.
     fn attribute(&mut self, bpf: &mut Bpf) -> Result<(), Broken<BpfError>> {
-        if self.searched.is_none_or(|at| at.elapsed() >= SEARCH) {
+        let due = |span| self.searched.is_none_or(|at: Instant| at.elapsed() >= span);
+        let sought = !self.accepted.is_empty();
+        if (sought && due(SEARCH)) || (self.orphaned && (sought || due(SEARCH / 10))) {
             self.search(bpf)?;
         }
         for (time, ends) in std::mem::take(&mut self.accepted) {
@@ -297,6 +304,7 @@ impl<'a> Reader<'a> {
         .map_err(Broken::Source)?;
         self.counts.broken += broken;
         self.searched = Some(Instant::now());
+        self.orphaned = false;
         Ok(())
     }
 

@@ -85,6 +85,8 @@ pub(super) struct Exec<'a> {
     pub(super) mode: u32,
     pub(super) owner: u32,
     pub(super) links: u32,
+    /// Tells files apart that had one inode after the other; 0 where the file system has none.
+    pub(super) generation: u32,
     pub(super) mount_namespace: u32,
     pub(super) pid_namespace: u32,
     pub(super) argc: u32,
@@ -251,12 +253,14 @@ impl<'a> Rest<'a> {
         let (process, identity) = (self.process()?, self.identity()?);
         let (inode, cgroup) = (self.u64()?, self.u64()?);
         let (device, mode, owner, links) = (self.u32()?, self.u32()?, self.u32()?, self.u32()?);
+        let generation = self.u32()?;
         let (mount_namespace, pid_namespace) = (self.u32()?, self.u32()?);
         let (argc, args_size, env_size) = (self.u32()?, self.u32()?, self.u32()?);
         let mut lengths = [0; 5];
         for length in &mut lengths {
             *length = usize::try_from(self.u32()?).ok()?;
         }
+        self.u32()?;
         let [path, cwd, name, args, env] = lengths;
         let tty = self.take(TTY)?;
         let mut ancestors = [Process { pid: 0, start: 0 }; ANCESTORS];
@@ -273,6 +277,7 @@ impl<'a> Rest<'a> {
             mode,
             owner,
             links,
+            generation,
             mount_namespace,
             pid_namespace,
             argc,
@@ -327,7 +332,7 @@ mod tests {
                 &[0; 32],
                 &99_u64.to_ne_bytes(),
                 &3_u64.to_ne_bytes(),
-                &words(&[1, 2, 3, 4, 5, 6, 2, 70, 80, 3, 2, 4, 5, 0]),
+                &words(&[1, 2, 3, 4, 9, 5, 6, 2, 70, 80, 3, 2, 4, 5, 0, 0]),
                 b"pts3\0\0\0\0\0\0\0\0\0\0\0\0",
                 &process(6, 10_000_000),
                 &[0; 112],
@@ -342,7 +347,7 @@ mod tests {
     #[test]
     fn an_exec_is_read_with_its_tail() {
         let bytes = exec();
-        assert_eq!(bytes.len(), 280 + 14, "the fixed part is as long as in picket.h");
+        assert_eq!(bytes.len(), 288 + 14, "the fixed part is as long as in picket.h");
         let Some((5, Record::Exec(exec))) = read(&bytes) else {
             panic!("{:?}", read(&bytes));
         };
@@ -352,8 +357,8 @@ mod tests {
             [Process { pid: 6, start: 1 }]
         );
         assert_eq!(
-            (exec.inode, exec.device, exec.argc, exec.args_size),
-            (99, 1, 2, 70)
+            (exec.inode, exec.device, exec.generation, exec.argc),
+            (99, 1, 9, 2)
         );
         assert_eq!(
             (exec.path, exec.cwd, exec.name),

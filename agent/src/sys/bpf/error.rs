@@ -96,7 +96,7 @@ impl BpfError {
 
     /// What can be known before anything is tried: it reads better than what the kernel answers.
     pub(super) fn foreseen() -> Option<Self> {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
         if may(&status) == Some(false) {
             return Some(Self::Forbidden);
         }

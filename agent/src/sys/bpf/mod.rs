@@ -93,6 +93,17 @@ pub enum Sleep {
     Nap = 2,
 }
 
+/// A file, as the kernel has it within.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// Its inode.
+    pub inode: u64,
+    /// The device's number: 12 bits and 20.
+    pub device: u32,
+    /// Tells files apart that had one inode after the other.
+    pub generation: u32,
+}
+
 /// The loaded programs. They see from the moment they are loaded; what they tell waits in the ring.
 pub struct Bpf {
     ebpf: Ebpf,
@@ -134,17 +145,17 @@ impl Bpf {
             .map_err(|error| BpfError::of_load(&error))?;
 
         let (mut links, mut missing) = (Vec::new(), Vec::new());
+        for (program, name, iterated) in Program::ITERATORS {
+            if let Err(error) = prepare(&mut ebpf, name, iterated, &types) {
+                missing.push((program, error));
+            }
+        }
         // The last first: whoever is seen to begin is also seen to end.
         for (program, name, tracepoint) in Program::TRACEPOINTS.into_iter().rev() {
             match attach(&mut ebpf, name, tracepoint, &types) {
                 Ok((link, fd)) => links.push((program, link, fd)),
                 Err(error) if program == Program::Exec => return Err(error),
                 Err(error) => missing.push((program, error)),
-            }
-        }
-        for (program, name, iterated) in Program::ITERATORS {
-            if let Err(error) = prepare(&mut ebpf, name, iterated, &types) {
-                missing.push((program, error));
             }
         }
         let mut map = |name: &'static str| {
@@ -224,10 +235,11 @@ impl Bpf {
         each_record(file, &mut take).map_err(|error| BpfError::System(name, error))
     }
 
-    /// Leaves out the file of this device, as the kernel has it within, and inode.
-    pub fn exclude_image(&mut self, device: u64, inode: u64) -> Result<(), BpfError> {
+    /// Leaves out what a program that runs this file tells of itself, from now on.
+    pub fn exclude_image(&mut self, image: Image) -> Result<(), BpfError> {
+        let key = u64::from(image.device) | u64::from(image.generation) << 32;
         self.images
-            .insert([device, inode], 1, 0)
+            .insert([image.inode, key], 1, 0)
             .map_err(|error| BpfError::of_map(&error))
     }
 
