@@ -200,6 +200,7 @@ fn the_firewall_is_seen_as_it_is_and_other_tables_are_named() {
     line.log("");
     nft("add table inet foreign");
     doctor(&line).hold("firewall", "ok", "nftables answers");
+    doctor(&line).hold("denials", "ok", "can be kept from starting");
     line.start_agent();
     let checks = doctor(&line);
     checks.hold(

@@ -1,6 +1,7 @@
 //! `picket doctor`: what to run first when something seems wrong.
 
 mod agent;
+mod denials;
 mod firewall;
 mod identity;
 mod logs;
@@ -69,6 +70,7 @@ fn look(loaded: &Loaded) -> Vec<Check> {
     checks.extend(logs::checks(&settings.auth, now));
     checks.push(processes::check(&settings.process, &agent));
     checks.extend(firewall::checks(&settings.respond, &agent));
+    checks.push(denials::check(&settings.respond));
     checks.extend(identity::checks(settings, now));
     checks.push(agent.collector(settings, now));
     checks.extend(spool::checks(settings, &agent));

@@ -78,7 +78,7 @@ pub struct Kills {
     settings: Respond,
     signals: Box<dyn Signals>,
     spare: Spare,
-    /// What was killed: nobody needs to kill it once more.
+    /// What was killed, or would have been: nobody needs to kill it once more, or to say so.
     killed: LruCache<ProcessId, ()>,
     /// The ids of what cannot be undone.
     done: LruCache<RecordId, ()>,
@@ -158,10 +158,10 @@ impl Kills {
                 return Err(error);
             }
             caught.kill(self.signals.as_ref());
-            for process in caught.processes() {
-                self.killed.insert(process, ());
-            }
             self.done.insert(action.id, ());
+        }
+        for process in caught.processes() {
+            self.killed.insert(process, ());
         }
         let now = (desk.done_at)(now);
         let hits: Hits = caught.into();

@@ -1,0 +1,37 @@
+//! Whether programs could be kept from starting, and which never can be.
+
+use super::report::{Check, unseen};
+use crate::config::{Mode, Respond};
+use crate::sys::ExecGate;
+use std::fs;
+use std::io;
+
+const NAME: &str = "denials";
+/// What no gate before files sees.
+const BLIND: &str = "programs that exist only in memory (memfd) and scripts given to a shell are not seen";
+
+pub(super) fn check(settings: &Respond) -> Check {
+    if settings.mode == Mode::Monitor {
+        return Check::ok(NAME, "none is needed: the agent only watches (respond.mode)");
+    }
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    if line
+        .split_ascii_whitespace()
+        .any(|word| word == "picket.deny=off")
+    {
+        return Check::degraded(
+            NAME,
+            "the host was started with picket.deny=off, so every program starts",
+            "start it without, once it is mended",
+        );
+    }
+    match ExecGate::open() {
+        Ok(_) => Check::ok(NAME, format!("programs can be kept from starting; {BLIND}")),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unseen(NAME, &error),
+        Err(error) => Check::degraded(
+            NAME,
+            format!("no program can be kept from starting: {error}"),
+            "rules can kill all the same; it takes Linux 5.0 with CONFIG_FANOTIFY_ACCESS_PERMISSIONS",
+        ),
+    }
+}
