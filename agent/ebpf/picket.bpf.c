@@ -31,6 +31,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NAME_MOST 256
 #define ARGS_MOST 32768
 #define ENV_MOST 32768
+/* Namespaces of pids lie no deeper in one another. */
+#define PID_SPACES 32
 /* How far up a path, and up the cgroups, is walked. */
 #define STEPS 64
 #define CGROUPS 8
@@ -39,6 +41,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile u32 take_environment = 0;
 const volatile u32 exclude_images = 0;
 const volatile u32 exclude_cgroups = 0;
+/* The inodes of the namespaces of pids and of the network that the agent is in, where it is not in the host's first: it is told
+ * of what is in its namespace of pids alone, by the numbers that this has. 0 in the first, which has all processes. */
+const volatile u32 pid_space = 0;
+const volatile u32 net_space = 0;
 /* With so many bytes unread the reader is woken in any case. */
 const volatile u64 much = 1 << 20;
 
@@ -163,12 +169,38 @@ INLINE void head(struct header *header, u16 kind, u32 size)
 	header->flags = 0;
 }
 
+/* The number of a task in the agent's namespace of pids; 0 when it has none there. */
+INLINE u32 number(struct task_struct *task)
+{
+	struct pid *pid;
+	u32 depth;
+
+	if (!pid_space)
+		return READ(task, tgid);
+	pid = READ(task, thread_pid);
+	depth = READ(pid, level);
+	for (u32 level = 0; level <= PID_SPACES && level <= depth; level++) {
+		struct upid *place = (void *)&pid->numbers + level * sizeof(struct upid);
+		struct pid_namespace *space = READ(place, ns);
+
+		if (READ(space, ns.inum) == pid_space)
+			return READ(place, nr);
+	}
+	return 0;
+}
+
+/* Whether a task is in no namespace that the agent sees. */
+INLINE bool foreign(struct task_struct *task)
+{
+	return pid_space && !number(task);
+}
+
 /* Which process a task belongs to. Its start is the leader's, as in /proc. */
 INLINE void name(struct process *process, struct task_struct *task)
 {
 	struct task_struct *leader = READ(task, group_leader);
 
-	process->pid = READ(task, tgid);
+	process->pid = number(leader);
 	process->start = READ(leader, start_boottime);
 	process->unused = 0;
 }
@@ -355,7 +387,7 @@ int on_exec(u64 *context)
 	unsigned long from, to;
 	u32 end;
 
-	if (!s || !mm || excluded(task))
+	if (!s || !mm || foreign(task) || excluded(task))
 		return 0;
 	describe(s, task, mm, EXEC);
 	exec = &s->exec;
@@ -412,7 +444,8 @@ int on_fork(u64 *context)
 	struct fork record;
 
 	/* Threads are none of ours, neither of programs nor of the kernel. */
-	if (READ(child, pid) != READ(child, tgid) || READ(child, flags) & PF_KTHREAD || excluded(child))
+	if (READ(child, pid) != READ(child, tgid) || READ(child, flags) & PF_KTHREAD || foreign(child) ||
+	    excluded(child))
 		return 0;
 	head(&record.header, FORK, sizeof(record));
 	name(&record.parent, parent);
@@ -431,6 +464,8 @@ int on_exit(u64 *context)
 
 	/* The last of its threads; when two go at once both may be it, which the reader knows. */
 	if (!signal || READ(signal, live.counter) || READ(task, flags) & PF_KTHREAD || excluded(task))
+		return 0;
+	if (foreign(READ(task, group_leader)))
 		return 0;
 	head(&record.header, EXIT, sizeof(record));
 	name(&record.process, task);
@@ -482,14 +517,14 @@ int on_connection(u64 *context)
 		kind = LISTEN;
 	else
 		return 0;
-	if (!ends(&record, sock))
+	if (!ends(&record, sock) || (kind == ACCEPT && net_space && record.network_namespace != net_space))
 		return 0;
 	head(&record.header, kind, sizeof(record));
 	/* A connection that was accepted comes about in an interrupt: whoever runs just then has nothing to do with it. */
 	if (kind != ACCEPT) {
 		struct task_struct *task = (void *)bpf_get_current_task();
 
-		if (READ(task, flags) & PF_KTHREAD)
+		if (READ(task, flags) & PF_KTHREAD || foreign(task))
 			return 0;
 		if (excluded(task)) {
 			if (kind != LISTEN)
@@ -519,6 +554,8 @@ int on_signal(u64 *context)
 	if (number < 1 || number > 31 || !(1 << number & WATCHED) || (u64)info <= 1 || READ(info, si_code) > 0)
 		return 0;
 	sender = (void *)bpf_get_current_task();
+	if (foreign(sender) || foreign(target))
+		return 0;
 	name(&record.sender, sender);
 	name(&record.target, target);
 	if (record.sender.pid == record.target.pid || READ(sender, flags) & PF_KTHREAD || excluded(sender))
@@ -543,7 +580,8 @@ int seed_processes(struct bpf_iter__task *context)
 	if (!task || !s)
 		return 0;
 	mm = READ(task, mm);
-	if (!mm || READ(task, pid) != READ(task, tgid) || READ(task, flags) & PF_KTHREAD || excluded(task))
+	if (!mm || READ(task, pid) != READ(task, tgid) || READ(task, flags) & PF_KTHREAD || foreign(task) ||
+	    excluded(task))
 		return 0;
 	describe(s, task, mm, RUNNING);
 	end = s->end;
@@ -565,7 +603,7 @@ int seed_listeners(struct bpf_iter__task_file *context)
 	struct inode *inode;
 	struct sock *sock;
 
-	if (!task || !file)
+	if (!task || !file || foreign(task))
 		return 0;
 	inode = READ(file, f_inode);
 	if ((READ(inode, i_mode) & S_IFMT) != S_IFSOCK)

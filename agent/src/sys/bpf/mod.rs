@@ -13,6 +13,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/picket.
 pub const HEADER: usize = 16;
 /// How many kinds of record there are.
 pub const KINDS: usize = 9;
+/// The inode of the first namespace of pids: `PROC_PID_INIT_INO` of the kernel.
+const FIRST_PIDS: u32 = 0xEFFF_FFFC;
 /// No record is longer.
 const LONGEST: usize = 128 << 10;
 
@@ -138,6 +141,8 @@ impl Bpf {
             .override_global("take_environment", &environment, true)
             .override_global("exclude_images", &images, true)
             .override_global("exclude_cgroups", &cgroups, true)
+            .override_global("pid_space", &namespace("pid", FIRST_PIDS), true)
+            .override_global("net_space", &namespace("net", 0), true)
             .override_global("much", &much, true)
             .map_max_entries("ring", wanted.ring)
             .map_max_entries("scratch", cpus)
@@ -305,6 +310,13 @@ fn prepare(ebpf: &mut Ebpf, name: &'static str, iterated: &str, types: &Btf) -> 
     })?;
     let program: &mut Iter = program.try_into().map_err(refused)?;
     program.load(iterated, types).map_err(refused)
+}
+
+/// The inode of the agent's own namespace of a kind; 0 for the first of all.
+fn namespace(kind: &str, first: u32) -> u32 {
+    let inode = fs::metadata(format!("/proc/self/ns/{kind}")).map(|data| data.ino());
+    let inode = inode.ok().and_then(|inode| u32::try_from(inode).ok());
+    inode.filter(|inode| *inode != first).unwrap_or(0)
 }
 
 /// The kernel counts them since 5.12 and tells so beside the descriptor.
