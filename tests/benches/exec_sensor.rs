@@ -18,6 +18,12 @@ fn main() {
         println!("exec: skipped: programs for the kernel are loaded by root alone");
         return;
     }
+    let spans = latency();
+    println!(
+        "exec → handed to the judge, idle: p50 {:.3?}, p99 {:.3?}",
+        spans[spans.len() / 2],
+        spans[spans.len() * 99 / 100]
+    );
     let (mut bare, mut watched) = (Vec::new(), Vec::new());
     let (mut cpu, mut seen) = (Duration::ZERO, 0);
     storm(EXECS / 10);
@@ -36,6 +42,48 @@ fn main() {
         cpu.as_secs_f64() * 1e6 / (EXECS * ROUNDS) as f64,
         seen as f64 / (EXECS * ROUNDS) as f64 * 100.0
     );
+}
+
+/// How long after it happened a program that starts on an idle machine is handed on.
+fn latency() -> Vec<Duration> {
+    let (notice, _notices) = channel();
+    let mut sensor = ExecEbpf::open(&Settings::default(), notice).expect("the kernel takes it");
+    let stop = Stop::new().expect("an eventfd");
+    let (send, observed) = queue::<Observation>("bench", 1024);
+    let stopped = stop.clone();
+    let sensor = std::thread::spawn(move || sensor.run(&send, &stopped).expect("it sees"));
+    let storming = std::thread::spawn(move || {
+        for _ in 0..500 {
+            assert!(
+                Command::new("/bin/true")
+                    .arg("now")
+                    .status()
+                    .expect("it starts")
+                    .success()
+            );
+            // Idle is what is measured: the reader is to fall asleep in between.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stop.raise();
+    });
+    let mut spans = Vec::new();
+    for observation in observed {
+        let now = picket_common::time::Timestamp::from(jiff::Timestamp::now());
+        let Body::Processes(sightings) = observation.body else {
+            continue;
+        };
+        for sighting in sightings {
+            if let ProcessSeen::Exec(event) = sighting.what
+                && event.args.get(1).is_some_and(|arg| arg == "now")
+            {
+                spans.push(now.since(sighting.time));
+            }
+        }
+    }
+    storming.join().expect("no panic");
+    sensor.join().expect("no panic");
+    spans.sort();
+    spans
 }
 
 /// How long it took, what CPU time the sensor's thread took, and how many it saw.
