@@ -82,7 +82,7 @@ pub fn tell(mut say: impl FnMut(&str)) -> Killing {
         detected: time(&finding["body"]["detected"]),
         killed: time(&outcome["body"]["time"]),
         received: time(&outcome["received"]),
-        hit: outcome["body"]["hit"].as_array().map_or(0, Vec::len),
+        hit: outcome["body"]["hits"]["hit"].as_array().map_or(0, Vec::len),
         explained,
     };
     line.end_agent(false);
