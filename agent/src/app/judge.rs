@@ -6,7 +6,7 @@ use super::keeper::Kept;
 use super::mask::Mask;
 use super::rules::Rules;
 use crate::config::{Keep, Process};
-use crate::detect::{Detector as _, Findings, Sigma};
+use crate::detect::{Detector as _, Findings, Hashes, Sigma};
 use crate::enrich::Enricher;
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
@@ -34,6 +34,7 @@ pub(super) fn judge(rules: &Rules, settings: &Process, observed: &Receiver<Obser
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now());
     let mut judge = Judge {
         sigma: None,
+        hashes: Hashes::default(),
         recent: Recent::default(),
         findings: Findings::default(),
         mask: Mask::new(&settings.mask),
@@ -42,11 +43,11 @@ pub(super) fn judge(rules: &Rules, settings: &Process, observed: &Receiver<Obser
     };
     let mut events = Vec::new();
     for seen in observed {
-        if let Some(mut fresh) = rules.take() {
+        if let Some((mut fresh, hashes)) = rules.take() {
             if let Some(old) = judge.sigma.take() {
                 fresh.go_on_from(old);
             }
-            judge.sigma = Some(fresh);
+            (judge.sigma, judge.hashes) = (Some(fresh), hashes);
         }
         let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
@@ -71,6 +72,7 @@ pub(super) fn judge(rules: &Rules, settings: &Process, observed: &Receiver<Obser
 
 struct Judge {
     sigma: Option<Sigma>,
+    hashes: Hashes,
     recent: Recent,
     findings: Findings,
     mask: Mask,
@@ -86,6 +88,7 @@ impl Judge {
         if let Some(sigma) = &mut self.sigma {
             sigma.inspect(&event, &mut self.findings);
         }
+        self.hashes.inspect(&event, &mut self.findings);
         // The guard learns who logs in before it is asked about a finding, also from what is read again.
         if let Some(login) = Login::of(&event) {
             self.ways.actor.wait(Ask::Seen(login)).map_err(|_| Ending)?;

@@ -82,6 +82,8 @@ pub struct Detect {
     pub exceptions: PathBuf,
     /// How many groups (addresses, users) all counting rules keep at once.
     pub groups: usize,
+    /// Files of SHA-256 digests of files that are known to be bad.
+    pub hashes: Vec<PathBuf>,
 }
 
 /// What may be done.
@@ -168,6 +170,7 @@ impl Default for Detect {
                 .to_vec(),
             exceptions: "/etc/picket/exceptions".into(),
             groups: 100_000,
+            hashes: Vec::new(),
         }
     }
 }
@@ -250,6 +253,10 @@ impl Settings {
             section
                 .number(document, "groups", 100..=10_000_000)
                 .and_then(size),
+        );
+        set(
+            &mut self.detect.hashes,
+            section.texts(document, "hashes", ABSOLUTE, path),
         );
         section.finish(document);
 
