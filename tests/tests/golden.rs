@@ -125,12 +125,15 @@ fn the_shipped_configuration_is_good_and_shows_the_defaults() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/config/picket.toml");
     let text = fs::read_to_string(shipped).unwrap();
     // With every setting written out, as an operator would who takes the comment signs away.
+    let mut in_list = false;
     let written = text.lines().map(|line| match line.strip_prefix("# ") {
         Some(setting)
-            if setting
-                .split_once(" = ")
-                .is_some_and(|(key, _)| !key.contains(' ')) =>
+            if in_list
+                || setting
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.contains(' ')) =>
         {
+            in_list = setting.ends_with('[') || (in_list && setting != "]");
             setting
         }
         _ => line,

@@ -6,8 +6,8 @@ use super::keeper::Kept;
 use super::mask::Mask;
 use super::rules::Rules;
 use crate::config::{Keep, Process};
-use crate::detect::{Detector as _, Findings, Sigma};
-use crate::enrich::{Enricher, Inquiries};
+use crate::detect::{Detector as _, Findings, Hashes, Sigma};
+use crate::enrich::{Amended, Enricher, Inquiries};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
 use crate::queue::Sender;
@@ -40,6 +40,7 @@ pub(super) fn judge(
     let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now()).asking(inquiries);
     let mut judge = Judge {
         sigma: None,
+        hashes: Hashes::default(),
         recent: Recent::default(),
         findings: Findings::default(),
         mask: Mask::new(&settings.mask),
@@ -48,11 +49,11 @@ pub(super) fn judge(
     };
     let mut events = Vec::new();
     for seen in observed {
-        if let Some(mut fresh) = rules.take() {
+        if let Some((mut fresh, hashes)) = rules.take() {
             if let Some(old) = judge.sigma.take() {
                 fresh.go_on_from(old);
             }
-            judge.sigma = Some(fresh);
+            (judge.sigma, judge.hashes) = (Some(fresh), hashes);
         }
         let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
@@ -67,8 +68,8 @@ pub(super) fn judge(
             }
         }
         for amended in enricher.take_amended() {
-            if judge.travels(&amended.event) || judge.recent.is_sent(amended.event.id) {
-                kept.records.push(Record::Amend(amended.record));
+            if judge.amended(amended, &mut kept.records).is_err() {
+                return;
             }
         }
         if kept.records.is_empty() && kept.cursor.is_none() {
@@ -82,6 +83,7 @@ pub(super) fn judge(
 
 struct Judge {
     sigma: Option<Sigma>,
+    hashes: Hashes,
     recent: Recent,
     findings: Findings,
     mask: Mask,
@@ -97,11 +99,12 @@ impl Judge {
     }
 
     /// Judges an event, and adds what travels to the collector of it.
-    fn event(&mut self, mut event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
+    fn event(&mut self, event: Event, again: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
         self.findings.counted = false;
         if let Some(sigma) = &mut self.sigma {
             sigma.inspect(&event, &mut self.findings);
         }
+        self.hashes.inspect(&event, &mut self.findings);
         // The guard learns who logs in before it is asked about a finding, also from what is read again.
         if let Some(login) = Login::of(&event) {
             self.ways.actor.wait(Ask::Seen(login)).map_err(|_| Ending)?;
@@ -110,6 +113,27 @@ impl Judge {
             // What it says was said before.
             self.findings.found.clear();
         }
+        self.conclude(event, again, records)
+    }
+
+    /// Judges an event of which the hash became known by that alone, and adds what travels.
+    fn amended(&mut self, amended: Amended, records: &mut Vec<Record>) -> Result<(), Ending> {
+        let Amended { event, record } = amended;
+        self.findings.counted = false;
+        self.hashes.inspect(&event, &mut self.findings);
+        let found = !self.findings.found.is_empty();
+        let sent = self.travels(&event) || self.recent.is_sent(event.id);
+        if sent {
+            records.push(Record::Amend(record));
+        }
+        if found {
+            self.conclude(event, sent, records)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what travels of an event and of what was found in it. `sent`: the event itself was before.
+    fn conclude(&mut self, mut event: Event, sent: bool, records: &mut Vec<Record>) -> Result<(), Ending> {
         let travels = self.travels(&event);
         let found = !self.findings.found.is_empty();
         // No other event can be behind a finding.
@@ -122,7 +146,7 @@ impl Judge {
         }
         // Whoever asks for the story wants to know all of the event that completed it.
         let last = found.then(|| Recent::long(&event));
-        if !again && (travels || found) {
+        if !sent && (travels || found) {
             records.push(Record::Event(event));
         }
         for mut finding in std::mem::take(&mut self.findings.found) {

@@ -197,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_kind_is_noticed_by_its_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let watch = RuleWatch::new(vec![path("bad.txt")]).unwrap();
+        fs::write(path("other.txt"), "x").unwrap();
+        assert!(!watch.take().unwrap());
+        fs::write(path("bad.txt"), "x").unwrap();
+        assert!(watch.take().unwrap());
+        fs::rename(path("other.txt"), path("bad.txt")).unwrap();
+        assert!(watch.take().unwrap());
+        fs::remove_file(path("bad.txt")).unwrap();
+        assert!(watch.take().unwrap());
+    }
+
+    #[test]
     fn folders_that_come_and_go_are_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

@@ -2,7 +2,7 @@
 
 use super::rule_watch::RuleWatch;
 use crate::config::Settings;
-use crate::detect::{Exception, Sigma, Sources, load};
+use crate::detect::{Exception, Hashes, Sigma, Sources, load};
 use crate::history::LastGood;
 use crate::plugs;
 use crate::sys::Stop;
@@ -18,7 +18,7 @@ pub(super) struct Rules {
     settings: Settings,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
-    fresh: Mutex<Option<Sigma>>,
+    fresh: Mutex<Option<(Sigma, Hashes)>>,
     state: Mutex<State>,
 }
 
@@ -27,6 +27,7 @@ pub(super) struct Rules {
 struct State {
     rules: usize,
     exceptions: Vec<Exception>,
+    hashes: Hashes,
     problems: Vec<String>,
 }
 
@@ -74,9 +75,13 @@ impl Rules {
     /// Loads them anew, on the caller's thread. When not one is left, those that are in force stay.
     pub(super) fn reload(&self) {
         let _one_at_a_time = lock(&self.loading);
-        let before = lock(&self.state).exceptions.clone();
+        let (before, hashes) = {
+            let state = lock(&self.state);
+            (state.exceptions.clone(), state.hashes.clone())
+        };
         let sources = Sources {
             before: &before,
+            hashes_before: hashes,
             ..Sources::from(&self.settings.detect)
         };
         let mut kept = LastGood::read(&self.settings.last_good());
@@ -101,12 +106,16 @@ impl Rules {
             "{rules} rules and {} exceptions are in force",
             loaded.exceptions.len()
         );
+        if !loaded.hashes.is_empty() {
+            tracing::info!("{} files are known to be bad", loaded.hashes.len());
+        }
         *lock(&self.state) = State {
             rules,
             exceptions: loaded.exceptions,
+            hashes: loaded.hashes.clone(),
             problems,
         };
-        *lock(&self.fresh) = Some(sigma);
+        *lock(&self.fresh) = Some((sigma, loaded.hashes));
     }
 
     /// Loads them anew whenever their files change, until told to stop.
@@ -124,7 +133,7 @@ impl Rules {
     }
 
     /// Rules that were loaded since this was last asked.
-    pub(super) fn take(&self) -> Option<Sigma> {
+    pub(super) fn take(&self) -> Option<(Sigma, Hashes)> {
         lock(&self.fresh).take()
     }
 
@@ -154,7 +163,9 @@ impl Rules {
 /// The watch on the folders that the settings name; it must be there before they are read.
 pub(super) fn watch(settings: &Settings) -> Option<RuleWatch> {
     let detect = &settings.detect;
-    let folders = detect.rules.iter().chain([&detect.exceptions]).cloned();
+    let folders = detect.rules.iter().chain([&detect.exceptions]);
+    // A file is waited for in its folder.
+    let folders = folders.chain(&detect.hashes).cloned();
     match RuleWatch::new(folders.collect()) {
         Ok(watch) => Some(watch),
         Err(error) => {

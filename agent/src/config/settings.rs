@@ -81,6 +81,8 @@ pub struct Detect {
     pub exceptions: PathBuf,
     /// How many groups (addresses, users) all counting rules keep at once.
     pub groups: usize,
+    /// Files of SHA-256 digests of files that are known to be bad.
+    pub hashes: Vec<PathBuf>,
 }
 
 /// What is kept until the collector has it.
@@ -130,6 +132,7 @@ impl Default for Detect {
                 .to_vec(),
             exceptions: "/etc/picket/exceptions".into(),
             groups: 100_000,
+            hashes: Vec::new(),
         }
     }
 }
@@ -199,6 +202,10 @@ impl Settings {
             section
                 .number(document, "groups", 100..=10_000_000)
                 .and_then(size),
+        );
+        set(
+            &mut self.detect.hashes,
+            section.texts(document, "hashes", ABSOLUTE, path),
         );
         section.finish(document);
 

@@ -66,6 +66,14 @@ impl About {
         }
     }
 
+    /// Of what finds files by their digests.
+    pub(super) fn of_hashes(meta: &Meta, description: &str, file: &Path) -> Self {
+        Self {
+            description: Some(description.to_owned()),
+            ..Self::new(meta, (file, 1))
+        }
+    }
+
     fn new(meta: &Meta, (file, line): (&Path, usize)) -> Self {
         Self {
             id: meta.rule.id.clone(),

@@ -3,6 +3,7 @@
 use super::about::About;
 use super::exception_files;
 use super::exceptions::Exception;
+use super::hashes::Hashes;
 use super::rule_files::{self, Problem};
 use super::rules;
 use super::sigma::Sigma;
@@ -14,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where rules and exceptions come from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Sources<'a> {
     /// Folders of Sigma rules. Of two rules with one id the later counts.
     pub rules: &'a [PathBuf],
@@ -22,6 +23,10 @@ pub struct Sources<'a> {
     pub exceptions: Option<&'a Path>,
     /// How many groups all counting rules keep at once.
     pub groups: usize,
+    /// Files of digests of files that are known to be bad.
+    pub hashes: &'a [PathBuf],
+    /// The digests that were in force before: of a file that cannot be read they stay.
+    pub hashes_before: Hashes,
     /// The exceptions that were in force before: those that are still there go on counting.
     pub before: &'a [Exception],
 }
@@ -32,6 +37,8 @@ impl<'a> From<&'a Detect> for Sources<'a> {
             rules: &settings.rules,
             exceptions: Some(&settings.exceptions),
             groups: settings.groups,
+            hashes: &settings.hashes,
+            hashes_before: Hashes::default(),
             before: &[],
         }
     }
@@ -41,6 +48,8 @@ impl<'a> From<&'a Detect> for Sources<'a> {
 pub struct Loaded {
     /// The rules, ready to judge, with their exceptions.
     pub sigma: Sigma,
+    /// The digests, ready to judge.
+    pub hashes: Hashes,
     /// What people may want to know of each.
     pub about: Vec<About>,
     /// The exceptions in force, expired ones among them; each counts with the rules.
@@ -105,6 +114,10 @@ pub fn load(sources: &Sources<'_>, kept: &mut LastGood, now: Timestamp) -> Loade
     }
     remember(&texts, &loaded.problems, kept, now);
     loaded.problems.extend(told);
+    let (hashes, wrong) = Hashes::load(sources.hashes, &sources.hashes_before);
+    loaded.about.extend(hashes.about());
+    loaded.hashes = hashes;
+    loaded.problems.extend(wrong);
     loaded.problems.sort();
     loaded
 }
@@ -244,6 +257,7 @@ fn compile(texts: &Texts, sources: &Sources<'_>) -> Loaded {
     }
     Loaded {
         sigma,
+        hashes: Hashes::default(),
         about,
         exceptions: held,
         files: texts.all().map(|text| text.file.clone()).collect(),
@@ -311,6 +325,8 @@ mod tests {
             rules: &[folder.to_owned()],
             exceptions: Some(folder),
             groups: 100,
+            hashes: &[],
+            hashes_before: Hashes::default(),
             before: &[],
         };
         load(&sources, kept, Timestamp::from_micros(second * 1_000_000))

@@ -12,6 +12,7 @@ mod exceptions;
 mod fields;
 mod found;
 mod grouping;
+mod hashes;
 mod literals;
 mod load;
 mod meta;
@@ -29,6 +30,7 @@ mod words;
 
 pub use about::About;
 pub use exceptions::Exception;
+pub use hashes::Hashes;
 pub use load::{Loaded, Sources, load};
 pub use proof::Proof;
 pub use rule_files::Problem;
