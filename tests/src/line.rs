@@ -126,9 +126,14 @@ impl Line {
             collector_finds,
         };
         let here = line.folder.path().display();
+        // What else this machine runs is of no interest, unless the settings say so.
+        let process = match settings.contains("[process]") {
+            true => "",
+            false => "[process]\nsensor = \"none\"\n",
+        };
         let text = format!(
             "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}\
-             [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
+             [detect]\nrules = [\"{}\"]\n{process}[spool]\ndirectory = \"{here}/spool\"\n{settings}",
             rules.display()
         );
         fs::write(line.path("picket.toml"), text).expect("a file");

@@ -149,6 +149,8 @@ impl<'a> Known<'a> {
     pub fn of(watched: &'a mut Watched) -> Self {
         let (inquiries, inquirer) = Inquirer::new("/");
         let queue = watched.queue.clone().expect("a queue");
+        // Before anything is seen, so that no owner is unknown only as nobody has looked yet.
+        inquirer.look();
         watched
             .threads
             .push(std::thread::spawn(move || inquirer.answer(&queue)));
