@@ -149,6 +149,8 @@ impl<'a> Known<'a> {
     pub fn of(watched: &'a mut Watched) -> Self {
         let (inquiries, inquirer) = Inquirer::new("/");
         let queue = watched.queue.clone().expect("a queue");
+        // Before anything is seen, so that no owner is unknown only as nobody has looked yet.
+        inquirer.look();
         watched
             .threads
             .push(std::thread::spawn(move || inquirer.answer(&queue)));
@@ -185,7 +187,8 @@ impl<'a> Known<'a> {
 
     /// Waits until more is known of an event. Gives the event as it is then.
     pub fn amended(&mut self, event: &Event) -> Event {
-        loop {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
             let amended = self.enricher.take_amended();
             if let Some(amended) = amended
                 .into_iter()
@@ -195,6 +198,7 @@ impl<'a> Known<'a> {
             }
             self.go_on();
         }
+        panic!("no more became known of it");
     }
 
     fn go_on(&mut self) {

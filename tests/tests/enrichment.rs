@@ -68,6 +68,35 @@ fn a_program_is_known_with_who_started_it_its_package_and_its_hash() {
 }
 
 #[test]
+fn the_path_of_a_package_in_another_mount_namespace_makes_no_file_one_of_the_package() {
+    if !Path::new("/var/lib/dpkg/info/coreutils.list").exists() || !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs dpkg, and root for a mount namespace");
+        return;
+    }
+    Watched::each(|watched, name| {
+        let mut known = Known::of(watched);
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        fs::copy("/bin/cat", &other).unwrap();
+        for (script, package) in [
+            ("exec /usr/bin/tee", Some("coreutils")),
+            ("mount --bind \"$0\" /usr/bin/tee; exec /usr/bin/tee", None),
+        ] {
+            let mut command = Command::new("unshare");
+            let started = Cat::start(command.args(["--mount", "sh", "-c", script]).arg(&other));
+            let exec = known.wait(|event| match &event.payload {
+                Payload::Exec(exec) if exec.process.pid == started.pid() && exec.args == ["/usr/bin/tee"] => {
+                    Some(exec.clone())
+                }
+                _ => None,
+            });
+            assert_eq!(exec.executable, "/usr/bin/tee", "{name}");
+            assert_eq!(exec.package.as_deref(), package, "{name}: {script}");
+        }
+    });
+}
+
+#[test]
 fn who_started_a_program_stays_known_when_they_have_ended() {
     Watched::each(|watched, name| {
         let mut known = Known::of(watched);

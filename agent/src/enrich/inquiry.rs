@@ -71,7 +71,8 @@ impl Inquirer {
         }
     }
 
-    fn look(&self) {
+    /// Reads the lists of packages, if they are not those that are known.
+    pub fn look(&self) {
         let version = read(&self.packages).version();
         match Packages::read(&self.root, version) {
             Ok(Some(packages)) => *self.packages.write().unwrap_or_else(PoisonError::into_inner) = packages,

@@ -7,11 +7,12 @@ use super::logins::Logins;
 use super::processes::{Processes, Seen};
 use super::users::Users;
 use crate::observation::{FileKey, Hashed, ProcessSeen, Sighting};
-use crate::sys::{Clocks, version};
+use crate::sys::{Clocks, Process, version};
 use compact_str::CompactString;
 use nix::sys::stat::stat;
 use picket_common::event::{
-    AuthEvent, ConnectEvent, Event, ExecEvent, ExitEvent, Payload, PrivilegeEvent, Program, SignalEvent,
+    AuthEvent, ConnectEvent, Event, ExecEvent, ExecutedFile, ExitEvent, FileVersion, Payload, PrivilegeEvent,
+    Program, SignalEvent,
 };
 use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
@@ -29,6 +30,8 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Makes events of sightings. One boot of one host.
 pub(super) struct Programs {
     boot: String,
+    /// The mount namespace in which the host's first process is.
+    mount: Option<u32>,
     host: Option<CompactString>,
     clocks: Option<Clocks>,
     processes: Processes,
@@ -56,6 +59,10 @@ impl Programs {
     pub(super) fn new(inquiries: Option<Inquiries>) -> Self {
         Self {
             boot: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
+            mount: Process::open(1)
+                .ok()
+                .and_then(|init| init.namespaces())
+                .map(|spaces| spaces.mount),
             host: None,
             clocks: None,
             processes: Processes::default(),
@@ -197,7 +204,12 @@ impl Programs {
         }
         let inquiries = self.inquiries.as_ref()?;
         let file = exec.file?;
-        if !file.unlinked && !file.memfd {
+        // The same path leads to another file where another root is, as in a container.
+        let is_here = exec
+            .namespaces
+            .is_some_and(|spaces| Some(spaces.mount) == self.mount)
+            || is_at(&exec.executable, file).is_some();
+        if is_here && !file.unlinked && !file.memfd {
             exec.package = inquiries.owner(&exec.executable);
         }
         let file = FileKey {
@@ -290,12 +302,14 @@ impl Programs {
 }
 
 /// Which content a file has that the sensor did not look at; `None` where its path leads elsewhere by now.
-fn looked_up(exec: &ExecEvent) -> Option<picket_common::event::FileVersion> {
-    let file = exec.file?;
+fn looked_up(exec: &ExecEvent) -> Option<FileVersion> {
     let running = format!("/proc/{}/exe", exec.process.pid);
-    let paths = [running.as_str(), exec.executable.as_str()];
-    paths.into_iter().find_map(|path| {
-        let data = stat(path).ok()?;
-        ((data.st_dev, data.st_ino) == (file.device, file.inode)).then(|| version(&data))
-    })
+    let file = exec.file?;
+    is_at(&running, file).or_else(|| is_at(&exec.executable, file))
+}
+
+/// Whether a path leads to a file. Gives its content.
+fn is_at(path: &str, file: ExecutedFile) -> Option<FileVersion> {
+    let data = stat(path).ok()?;
+    ((data.st_dev, data.st_ino) == (file.device, file.inode)).then(|| version(&data))
 }

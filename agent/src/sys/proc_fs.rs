@@ -109,6 +109,19 @@ impl Process {
         self.read("cgroup", SMALL)
     }
 
+    /// The namespaces that it is in; `None` for whoever may not look, and when it has ended.
+    pub fn namespaces(&self) -> Option<Namespaces> {
+        let number = |name: &str| -> Option<u32> {
+            let link = self.link(name).ok()?;
+            let (_, number) = std::str::from_utf8(&link).ok()?.split_once(":[")?;
+            number.strip_suffix(']')?.parse().ok()
+        };
+        Some(Namespaces {
+            mount: number("ns/mnt")?,
+            pid: number("ns/pid")?,
+        })
+    }
+
     /// A table of its network namespace, such as `net/tcp`.
     pub fn table(&self, name: &str) -> io::Result<String> {
         let bytes = self.read(name, LONGEST_TABLE)?;
@@ -160,10 +173,7 @@ impl Process {
             .map(|path| CompactString::from_utf8_lossy(&path));
         program.tty = tty(stat.tty);
         program.cgroup = self.cgroup().ok().and_then(|text| cgroup_id(&text));
-        let mount = self.namespace("ns/mnt");
-        program.namespaces = mount
-            .zip(self.namespace("ns/pid"))
-            .map(|(mount, pid)| Namespaces { mount, pid });
+        program.namespaces = self.namespaces();
         if stat.parent != 0 {
             let parent = Self::open(stat.parent).and_then(|parent| parent.stat());
             program.ancestors.push(Ancestor {
@@ -203,12 +213,6 @@ impl Process {
         let text = self.read(name, SMALL).ok()?;
         let number = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
         (number != UNSET).then_some(number)
-    }
-
-    fn namespace(&self, name: &str) -> Option<u32> {
-        let link = self.link(name).ok()?;
-        let (_, number) = std::str::from_utf8(&link).ok()?.split_once(":[")?;
-        number.strip_suffix(']')?.parse().ok()
     }
 
     fn link(&self, name: &str) -> io::Result<Vec<u8>> {
