@@ -116,12 +116,17 @@ pub(super) fn any<T: Ord>(parts: impl Iterator<Item = Needed<T>>) -> Needed<T> {
     })
 }
 
-/// What all of them need: that of one is enough.
+/// What all of them need: that of one is enough, and of two that are worth the same it is the first by their order, so that a
+/// rule is always asked about the same events.
 pub(super) fn all<T: Ord>(
     parts: impl Iterator<Item = Needed<T>>,
     worth: impl Fn(&BTreeSet<T>) -> usize,
 ) -> Needed<T> {
-    parts.flatten().max_by_key(worth)
+    let order = |one: &BTreeSet<T>, other: &BTreeSet<T>| {
+        let by_worth = worth(one).cmp(&worth(other));
+        by_worth.then_with(|| other.cmp(one))
+    };
+    parts.flatten().max_by(order)
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl Sensor for ExecNetlink {
 
     fn describe(&self) -> String {
         format!(
-            "programs, of which the kernel's process connector tells; not seen are {}",
+            "processes, of which the kernel's process connector tells; not seen are {}",
             Self::BLIND
         )
     }

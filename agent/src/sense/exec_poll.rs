@@ -116,7 +116,7 @@ impl Sensor for ExecPoll {
 
     fn describe(&self) -> String {
         format!(
-            "programs, looked for every {:?}; not seen are {}",
+            "processes, looked for every {:?}; not seen are {}",
             self.every,
             Self::BLIND
         )
