@@ -22,7 +22,7 @@ const MORE_RULES: &str = "PICKET_BENCH_RULES";
 /// A rule of the bench: what it finds is killed.
 const RULE: &str = "title: Bench\nid: 5f0c9d0a-6a0f-4a83-9d0b-0e5d8a9f7c11\nstatus: test\nlevel: high\n\
     logsource:\n  category: process_creation\n  product: linux\ndetection:\n  probe:\n    CommandLine|contains: ' picket-bench-probe'\n  condition: probe\n\
-    picket.respond:\n  - kill_tree\n";
+    picket:\n  respond: [kill_tree]\n";
 
 fn main() {
     if !nix::unistd::geteuid().is_root() {
