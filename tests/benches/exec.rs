@@ -16,6 +16,8 @@ const STORM: Storm = Storm {
 };
 const ROUNDS: usize = 5;
 const PROBES: u32 = 300;
+/// So much time lies between two of them: the agent is idle when one starts.
+const APART: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_secs(60);
 /// A folder of Sigma rules beside ours, as a clone of SigmaHQ's `rules/linux`.
 const MORE_RULES: &str = "PICKET_BENCH_RULES";
@@ -55,7 +57,11 @@ fn main() {
 }
 
 fn line(settings: &str) -> Line {
-    let line = Line::start(settings);
+    let settings = match settings.contains("[process]") {
+        true => settings.to_owned(),
+        false => format!("[process]\n{settings}"),
+    };
+    let line = Line::start(&settings);
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/rules");
     fs::create_dir(line.path("rules")).expect("a folder");
     fs::write(line.path("rules/bench.yml"), RULE).expect("a file");
@@ -137,7 +143,10 @@ fn seen() {
         "processor time for a program when all are sent",
         per_program(used)
     );
-    let seen = STORM.seen("kept", &line.collect(&["search", "--kept", "--text", "--json"]));
+    let seen = STORM.seen(
+        "kept",
+        &line.collect(&["search", "--text", "--json", "--", "--kept"]),
+    );
     println!(
         "{:<60} {:>7} of {}",
         "seen with all arguments", seen, STORM.programs
@@ -163,6 +172,7 @@ fn latency() {
         let start = Instant::now();
         let status = child.wait().expect("it ends");
         killed.push(start.elapsed());
+        std::thread::sleep(APART);
         assert!(!status.success(), "it was not killed");
     }
     let mut found = Vec::new();
@@ -201,7 +211,7 @@ fn gaps() {
     storm.rage("gaps");
     settle(&line);
     line.end_agent(false);
-    let text = line.collect(&["search", "--gaps", "--text", "--json"]);
+    let text = line.collect(&["search", "--text", "--json", "--", "--gaps"]);
     let seen = storm.seen("gaps", &text);
     let lost: u64 = line
         .collect(&["findings", "--json"])
