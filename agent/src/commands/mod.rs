@@ -9,6 +9,7 @@ mod enroll;
 mod explain;
 mod findings;
 mod lines;
+mod mail;
 mod parse;
 mod replay;
 mod rules;
@@ -42,6 +43,8 @@ pub enum Command {
     Explain(explain::Explain),
     /// List the last findings and what came of them.
     Findings(findings::Findings),
+    /// Judge mails, and say why.
+    Mail(mail::JudgeMail),
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
@@ -70,6 +73,7 @@ impl Command {
             Self::Enroll(enroll) => enroll.run(),
             Self::Explain(explain) => explain.run(),
             Self::Findings(findings) => findings.run(),
+            Self::Mail(mail) => mail.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
@@ -104,6 +108,8 @@ enum Failure {
     Config(usize),
     #[error("mistakes in the configuration, the rules and the exceptions: {0}")]
     Check(usize),
+    #[error("mails that are phishing: {0}")]
+    Phishing(usize),
     #[error("{0} of the checks failed")]
     Sick(usize),
     #[error("the agent cannot be reached at {path}: {error}; does `picket run` run?")]

@@ -5,6 +5,7 @@
 
 mod document;
 mod load;
+mod mail;
 mod process;
 mod settings;
 mod values;
@@ -13,5 +14,6 @@ pub use document::Problem;
 pub(crate) use document::{Document, Placed, Section};
 pub use load::{Loaded, load};
 pub(crate) use load::{drop_ins, read};
+pub use mail::MailSettings;
 pub use process::{Keep, Process, ProcessSensor};
 pub use settings::{Agent, Auth, Detect, FirewallKind, Journal, Mode, Respond, Send, Settings, Spool, Start};

@@ -10,6 +10,7 @@ mod exception_files;
 mod exceptions;
 mod fields;
 mod load;
+pub mod mail;
 mod meta;
 mod proof;
 mod rule_files;

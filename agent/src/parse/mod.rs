@@ -7,6 +7,7 @@
 pub mod auditd;
 pub mod auth;
 pub mod ecs_exec;
+pub mod eml;
 pub mod journal_json;
 pub mod scan;
 pub mod stamp;
