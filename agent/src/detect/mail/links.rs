@@ -56,7 +56,20 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
             .take(3)
             .map(|site| site.replace('.', "[.]"))
             .collect();
-        reasons.add(LINKS_ELSEWHERE, &some.join(", "));
+        // People tell one another addresses; pages ask for a click.
+        let is_page = case
+            .mail
+            .urls
+            .iter()
+            .any(|link| matches!(link.kind, LinkKind::Text | LinkKind::Picture | LinkKind::Form));
+        reasons.add(
+            if is_page {
+                LINKS_ELSEWHERE
+            } else {
+                LINK_PLAIN_ELSEWHERE
+            },
+            &some.join(", "),
+        );
         reasons.add_if(leads >= 2 && targets.len() == 1, LINK_SAME);
     }
 }
@@ -71,10 +84,11 @@ fn target(case: &Case<'_>, link: &Link, reasons: &mut Reasons) {
     {
         reasons.add(LINK_USERINFO, &shown);
     }
-    if url.port.is_some_and(|port| !matches!(port, 80 | 443)) {
+    let is_writers = case.author.is_some() && url.site() == case.author;
+    if url.port.is_some_and(|port| !matches!(port, 80 | 443)) && !is_writers {
         reasons.add(LINK_PORT, &shown);
     }
-    if url.scheme == "http" {
+    if url.scheme == "http" && !is_writers {
         reasons.add(LINK_UNENCRYPTED, &shown);
     }
     let fragment = url
@@ -103,7 +117,6 @@ fn target(case: &Case<'_>, link: &Link, reasons: &mut Reasons) {
     if names::is_redirector(name, &url.rest) {
         reasons.add(LINK_REDIRECTOR, &shown);
     }
-    let is_writers = case.author.as_deref() == Some(site);
     if names::is_shared(name) && !is_writers {
         reasons.add(LINK_SHARED_HOST, &shown);
     }

@@ -121,7 +121,13 @@ impl<'a> Case<'a> {
     fn takes_part(&self, site: &str) -> bool {
         let is = |domain: &str| organisation(domain) == site;
         let headers = &self.mail.headers;
+        // Whoever takes readers off counts the clicks as well; and where nobody looked, what signs may be what it says.
+        let is_unknown = !self.vouching.known;
+        let keeps_list = (is_unknown || !self.vouching.passed.is_empty())
+            && headers.unsubscribe.as_deref().is_some_and(is);
         self.author.as_deref() == Some(site)
+            || keeps_list
+            || (is_unknown && self.mail.dkim.iter().any(|signature| is(&signature.domain)))
             || headers.return_domain().as_deref().is_some_and(is)
             || headers
                 .sender

@@ -272,6 +272,22 @@ pub(super) fn is_freemail(domain: &str) -> bool {
     FREE.binary_search(&domain).is_ok()
 }
 
+/// Whether a domain is that of a house that keeps the mailboxes of others' domains or sends for them.
+pub(super) fn is_mailbox_house(domain: &str) -> bool {
+    const HOUSES: &[&str] = &[
+        "amazonses.com",
+        "apple.com",
+        "gmail.com",
+        "google.com",
+        "icloud.com",
+        "office365.com",
+        "outlook.com",
+        "yahoo.com",
+        "zoho.com",
+    ];
+    HOUSES.binary_search(&domain).is_ok() || is_freemail(domain)
+}
+
 /// Whether a host makes short links for anybody.
 pub(super) fn is_shortener(host: &str) -> bool {
     const SHORT: &[&str] = &[

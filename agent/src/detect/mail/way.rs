@@ -1,8 +1,8 @@
 //! How a mail came: its Message-ID, its date, its hops, and the form of its header.
 
 use super::signals::*;
-use super::{Case, Reasons};
-use crate::parse::eml::{is_address, organisation};
+use super::{Case, Reasons, names};
+use crate::parse::eml::{is_address, is_public, organisation};
 use picket_common::time::Timestamp;
 
 const DAY: i64 = 86_400;
@@ -22,6 +22,9 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
             reasons.add(HELO_ODD, from);
         }
     }
+    let hops = &case.mail.route.hops;
+    let is_inside = !hops.is_empty() && hops.iter().all(|hop| hop.ip.is_some_and(|ip| !is_public(ip)));
+    reasons.add_if(is_inside, INTERNAL);
     if !headers.repeated.is_empty() {
         reasons.add(FIELDS_REPEATED, &headers.repeated.join(", "));
     }
@@ -62,7 +65,8 @@ fn message_id(case: &Case<'_>, reasons: &mut Reasons) {
         || receivers
             .last()
             .is_some_and(|hop| is_of(&hop.from) || is_of(&hop.reverse));
-    if by_sender {
+    // Large houses of mailboxes name themselves, whoever writes.
+    if by_sender || names::is_mailbox_house(site) && !receivers.iter().any(|hop| is_of(&hop.by)) {
         return;
     }
     if receivers.iter().any(|hop| is_of(&hop.by)) {

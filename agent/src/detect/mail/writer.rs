@@ -106,7 +106,9 @@ fn shown_name(case: &Case<'_>, name: &str, reasons: &mut Reasons) {
     }
     if let Some(author) = case.mail.headers.author()
         && !name.is_empty()
+        && !case.author.as_deref().is_some_and(names::is_freemail)
         && !is_related(&plain, &author.address.to_lowercase())
+        && !headers_reply(case).any(|address| is_related(&plain, &address))
     {
         reasons.add(NAME_UNRELATED, &format!("{name}, {}", author.address));
     }
@@ -114,6 +116,14 @@ fn shown_name(case: &Case<'_>, name: &str, reasons: &mut Reasons) {
     if name.contains(is_symbol) {
         reasons.add(NAME_DECORATED, name);
     }
+}
+
+fn headers_reply(case: &Case<'_>) -> impl Iterator<Item = String> {
+    case.mail
+        .headers
+        .reply_to
+        .iter()
+        .map(|mailbox| mailbox.address.to_lowercase())
 }
 
 fn letters(text: &str, reasons: &mut Reasons) {

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::values::{self, Mailbox};
-use super::{clip, domain};
+use super::{Url, clip, domain};
 use picket_common::time::Timestamp;
 use serde::Serialize;
 
@@ -39,6 +39,9 @@ pub struct Headers {
     pub message_id: Option<String>,
     /// `List-Unsubscribe`, `List-Id` or `Precedence: bulk`: it says that it went to many.
     pub bulk: bool,
+    /// The host at which `List-Unsubscribe` takes readers off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsubscribe: Option<String>,
     /// `List-Id` or `List-Post`: it says that it is from a list that people write to.
     pub list: bool,
     /// `In-Reply-To` or `References`: it says that it is an answer.
@@ -112,6 +115,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Headers {
         bulk: fields.first("list-unsubscribe").is_some()
             || is_list
             || is_urgent("precedence", &["bulk", "list"]),
+        unsubscribe: fields.first("list-unsubscribe").and_then(unsubscribe),
         list: is_list,
         reply: fields.first("in-reply-to").is_some() || fields.first("references").is_some(),
         urgent: is_urgent("x-priority", &["1", "2"])
@@ -123,6 +127,14 @@ pub(super) fn read(fields: &Fields<'_>) -> Headers {
             .collect(),
         broken: fields.broken,
     }
+}
+
+fn unsubscribe(value: &[u8]) -> Option<String> {
+    let text = values::unfolded(value);
+    let mut targets = text
+        .split(['<', '>', ','])
+        .filter_map(|target| Url::read(target.trim()));
+    targets.find_map(|url| url.name().map(|name| clip(name, 253).to_owned()))
 }
 
 fn return_path(value: &[u8]) -> String {

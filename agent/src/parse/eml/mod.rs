@@ -30,7 +30,7 @@ pub use domain::{is_address, organisation};
 pub use headers::Headers;
 pub use link::{Link, LinkKind};
 pub use magic::Magic;
-pub use received::{Hop, Route};
+pub use received::{Hop, Route, is_public};
 pub use url::{Host, Url};
 pub use values::Mailbox;
 

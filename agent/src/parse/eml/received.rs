@@ -216,7 +216,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// Whether an address can be somebody else's.
-fn is_public(ip: IpAddr) -> bool {
+pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             !(ip.is_private()
