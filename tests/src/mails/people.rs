@@ -216,7 +216,9 @@ const TRADES: &[&str] = &[
     "books", "verlag", "tools", "optik", "travel", "schule", "energy", "museum", "cycles", "pharma",
     "garden", "studio",
 ];
-const ENDINGS: &[&str] = &["com", "de", "org", "fr", "nl", "co.uk", "es", "net", "eu", "io"];
+const ENDINGS: &[&str] = &[
+    "com", "de", "org", "fr", "nl", "co.uk", "es", "net", "eu", "io", "shop", "online",
+];
 
 impl House {
     pub(super) fn any(dice: &mut Dice) -> Self {

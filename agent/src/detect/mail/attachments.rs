@@ -23,7 +23,7 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
     let is_file = |attachment: &Attachment| attachment.name.is_some() && !attachment.magic.is_media();
     let brings = case.mail.attachments.iter().any(is_file);
     reasons.add_if(
-        brings && case.mail.body.visible < 40 && !case.vouching.aligned,
+        brings && case.mail.body.visible < 20 && !case.vouching.aligned,
         ATTACHED_MAIL_ONLY,
     );
 }

@@ -1,14 +1,17 @@
 //! How a mail's text is built.
 
 use super::signals::*;
-use super::{Case, Reasons, lookalike};
-use crate::parse::eml::LinkKind;
+use super::{Case, Reasons, lookalike, names};
+use crate::parse::eml::{LinkKind, organisation};
 
 pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
     let body = &case.mail.body;
     if body.html && !body.plain {
         reasons.add(HTML_ONLY, "");
-        reasons.add_if(body.html_in_base64, HTML_BASE64);
+        let foreign = body.shown.chars().filter(|sign| !sign.is_ascii()).count();
+        reasons.add_if(body.html_in_base64 && 20 * foreign < body.visible, HTML_BASE64);
+        let is_free = case.author.as_deref().is_some_and(names::is_freemail);
+        reasons.add_if(is_free && !case.mail.headers.reply, FREEMAIL_PAGE);
     }
     let clicks = |kind: LinkKind| {
         case.mail
@@ -16,6 +19,30 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
             .iter()
             .any(|link| link.kind == kind && link.url.is_web())
     };
+    let headers = &case.mail.headers;
+    let stays = headers.reply_to.iter().all(|mailbox| {
+        mailbox
+            .domain()
+            .is_some_and(|domain| case.author.as_deref() == Some(organisation(&domain)))
+    });
+    reasons.add_if(
+        !body.html
+            && case.mail.urls.is_empty()
+            && case.mail.attachments.iter().all(|file| file.name.is_none())
+            && stays,
+        PLAIN,
+    );
+    let leads = case
+        .mail
+        .urls
+        .iter()
+        .filter(|link| link.url.is_web() && link.kind != LinkKind::Fetched)
+        .count();
+    let is_full = leads >= 5 || body.pictures >= 4;
+    reasons.add_if(
+        body.html && is_full && !headers.bulk && !headers.reply,
+        BULK_UNSAID,
+    );
     let is_short = body.visible < 200;
     reasons.add_if(
         body.html && is_short && body.pictures > 0 && clicks(LinkKind::Picture),

@@ -1,7 +1,7 @@
 //! Where a mail leads its reader.
 
 use super::signals::*;
-use super::{Case, Reasons, lookalike, names};
+use super::{Case, Reasons, lookalike, names, writer};
 use crate::parse::eml::{Host, Link, LinkKind, organisation};
 use std::collections::HashSet;
 
@@ -41,7 +41,7 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
         text(case, link, reasons);
     }
     reasons.add_if(
-        case.vouching.aligned && writers > 0 && 2 * writers >= leads,
+        case.vouching.aligned && case.vouching.signed && writers > 0 && 2 * writers >= leads,
         OWN_LINKS,
     );
     let knows_writer = case.author.is_some() || !case.vouching.passed.is_empty();
@@ -111,6 +111,12 @@ fn target(case: &Case<'_>, link: &Link, reasons: &mut Reasons) {
         None => return,
     };
     let site = organisation(name);
+    if writer::is_random(site.split('.').next().unwrap_or_default()) && !is_writers {
+        reasons.add(LINK_RANDOM, &shown);
+    }
+    if names::is_cheap(name) && !is_writers {
+        reasons.add(LINK_CHEAP, &shown);
+    }
     if names::is_shortener(name) {
         reasons.add(LINK_SHORTENER, &shown);
     }

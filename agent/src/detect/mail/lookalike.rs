@@ -65,6 +65,7 @@ pub(super) fn plain(sign: char) -> char {
         '0'..='9' => sign,
         _ if sign.is_ascii() => sign,
         'ß' => 's',
+        'ì'..='ï' | 'ī' | 'ı' => 'i',
         _ => twin(sign).unwrap_or(sign),
     }
 }

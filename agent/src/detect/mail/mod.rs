@@ -73,6 +73,9 @@ pub fn judge(mail: &Mail, policy: &MailPolicy) -> Judgement {
     way::look(&case, &mut reasons);
     links::look(&case, &mut reasons);
     body::look(&case, &mut reasons);
+    // Each alone is common.
+    let both = reasons.has(signals::NAME_UNRELATED) && reasons.has(signals::LINKS_ELSEWHERE);
+    reasons.add_if(both, signals::STRANGER);
     attachments::look(&case, &mut reasons);
     let mut reasons = reasons.0;
     reasons.sort_by_key(|reason| (-reason.points.abs(), reason.id));
@@ -150,7 +153,7 @@ struct Reasons(Vec<Reason>);
 
 impl Reasons {
     fn add(&mut self, signal: Signal, what: &str) {
-        if self.0.iter().any(|reason| reason.id == signal.id) {
+        if self.has(signal) {
             return;
         }
         let text = if what.is_empty() {
@@ -164,6 +167,10 @@ impl Reasons {
             points: signal.points,
             text,
         });
+    }
+
+    fn has(&self, signal: Signal) -> bool {
+        self.0.iter().any(|reason| reason.id == signal.id)
     }
 
     fn add_if(&mut self, holds: bool, signal: Signal) {

@@ -288,6 +288,20 @@ pub(super) fn is_mailbox_house(domain: &str) -> bool {
     HOUSES.binary_search(&domain).is_ok() || is_freemail(domain)
 }
 
+/// Whether a name has one of the endings under which domains cost next to nothing: those that studies of phishing and
+/// blocklists name year after year for the share of their domains that is abused.
+pub(super) fn is_cheap(host: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "bond", "buzz", "cam", "cf", "cfd", "click", "club", "cyou", "fun", "ga", "gq", "help", "hair",
+        "icu", "life", "live", "lol", "makeup", "ml", "mom", "monster", "online", "pics", "pro", "quest",
+        "rest", "sbs", "shop", "site", "skin", "space", "store", "support", "tk", "today", "top", "vip",
+        "website", "win", "world", "xyz",
+    ];
+    host.rsplit('.')
+        .next()
+        .is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
 /// Whether a host makes short links for anybody.
 pub(super) fn is_shortener(host: &str) -> bool {
     const SHORT: &[&str] = &[

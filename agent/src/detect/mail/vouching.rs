@@ -13,6 +13,8 @@ pub(super) struct Vouching {
     pub(super) passed: Vec<String>,
     /// One of them is the writer's.
     pub(super) aligned: bool,
+    /// A signature holds.
+    pub(super) signed: bool,
     verified: bool,
     broken: bool,
     spf: String,
@@ -55,6 +57,7 @@ impl Vouching {
                 vouching.passed.push(signature.domain.clone());
             }
         }
+        vouching.signed = vouching.verified || vouching.dkim.iter().any(|result| result == "pass");
         vouching.aligned = author.is_some()
             && (vouching.dmarc == "pass" || vouching.passed.iter().any(|domain| is_author(domain)));
         vouching
@@ -68,7 +71,7 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
         let own = case.is_own(author);
         reasons.add(if own { OWN_DOMAIN } else { ALIGNED }, author);
         let headers = &case.mail.headers;
-        reasons.add_if(headers.bulk, BULK);
+        reasons.add_if(headers.bulk && vouching.signed, BULK);
         reasons.add_if(headers.reply && (!headers.bulk || headers.list), REPLY);
     }
     reasons.add_if(vouching.verified, DKIM_VERIFIED);
@@ -87,15 +90,22 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
         "permerror" => reasons.add(SPF_ERROR, ""),
         _ => {}
     }
-    let is_signed = vouching.dkim.iter().any(|result| result == "pass");
+    let has_policy =
+        !vouching.dmarc.is_empty() && !matches!(vouching.dmarc.as_str(), "none" | "bestguesspass");
+    reasons.add_if(!has_policy, DMARC_NONE);
+    let signatures =
+        vouching.dkim.iter().any(|result| result != "none") || vouching.verified || vouching.broken;
     reasons.add_if(
-        !is_signed && vouching.dkim.iter().any(|result| result == "fail"),
+        !vouching.signed && vouching.dkim.iter().any(|result| result == "fail"),
         DKIM_FAIL,
     );
-    let passed = vouching.spf == "pass" || is_signed || vouching.verified;
+    let passed = vouching.spf == "pass" || vouching.signed;
     if !passed && !vouching.aligned {
         reasons.add(NOBODY_VOUCHES, "");
-    } else if !vouching.aligned {
+    } else if !signatures {
+        reasons.add(UNSIGNED, "");
+    }
+    if passed && !vouching.aligned {
         reasons.add(OTHERS_VOUCH, &vouching.passed.join(", "));
     }
 }

@@ -17,6 +17,11 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
     shown_name(case, name, reasons);
     for text in [name, &headers.subject] {
         letters(text, reasons);
+        let lower = text.to_lowercase();
+        let holds = |to: &&Mailbox| to.address.len() > 5 && lower.contains(&to.address.to_lowercase());
+        if let Some(to) = headers.to.iter().find(holds) {
+            reasons.add(SUBJECT_RECIPIENT, &to.address);
+        }
     }
     reasons.add_if(headers.subject_hidden, SUBJECT_HIDDEN);
     answers(case, reasons);
@@ -45,6 +50,18 @@ fn from(case: &Case<'_>, reasons: &mut Reasons) {
 
 fn domain_of_writer(case: &Case<'_>, domain: &str, reasons: &mut Reasons) {
     let registered = organisation(domain);
+    if names::is_cheap(domain) {
+        reasons.add(FROM_CHEAP, domain);
+    }
+    let to = &case.mail.headers.to;
+    let is_recipient = |author: &Mailbox| {
+        to.iter()
+            .any(|to| to.address.eq_ignore_ascii_case(&author.address))
+    };
+    reasons.add_if(
+        !case.vouching.aligned && case.mail.headers.author().is_some_and(is_recipient),
+        FROM_RECIPIENT,
+    );
     if names::is_shared(domain) {
         reasons.add(FROM_SHARED_HOST, domain);
     }
@@ -180,14 +197,14 @@ fn answers(case: &Case<'_>, reasons: &mut Reasons) {
     } else if let Some(domain) = headers.return_domain()
         && author != Some(organisation(&domain))
         && case.vouching.known
-        && !case.vouching.aligned
+        && case.vouching.passed.is_empty()
     {
         reasons.add(RETURN_ELSEWHERE, &domain);
     }
 }
 
 /// Whether nobody would choose a name: digits among letters again and again, or letters that cannot be spoken.
-fn is_random(name: &str) -> bool {
+pub(super) fn is_random(name: &str) -> bool {
     let name: Vec<char> = name
         .chars()
         .filter(|sign| sign.is_ascii_alphanumeric())
