@@ -2,6 +2,7 @@
 
 mod files;
 mod report;
+mod whois;
 
 use super::Failure;
 use crate::config::{self, MailSettings};
@@ -15,6 +16,7 @@ use serde::Serialize;
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::thread;
+use whois::Registration;
 
 /// How large the stack is on which a mail is read: nothing there goes deep.
 const STACK: usize = 2 << 20;
@@ -29,6 +31,9 @@ pub struct JudgeMail {
     /// Print a line of JSON for each mail.
     #[arg(long)]
     json: bool,
+    /// Ask the whois server of the settings when the writer's domain was registered. Nothing else here uses the network.
+    #[arg(long)]
+    online: bool,
     /// The settings: own domains and servers, keys of signatures.
     #[arg(long, default_value = "/etc/picket/picket.toml")]
     config: PathBuf,
@@ -42,6 +47,8 @@ struct Report<'a> {
     judgement: &'a Judgement,
     #[serde(flatten)]
     mail: &'a Mail,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration: Option<Registration>,
 }
 
 impl JudgeMail {
@@ -74,18 +81,17 @@ impl JudgeMail {
                 continue;
             };
             phishing += usize::from(judgement.verdict == Verdict::Phishing);
+            let author = mail.headers.author_domain().filter(|_| self.online);
+            let report = Report {
+                path: &path,
+                judgement: &judgement,
+                registration: author.map(|domain| whois::ask(&settings.whois, eml::organisation(&domain))),
+                mail: &mail,
+            };
             if self.json {
-                let (path, judgement, mail) = (path.as_str(), &judgement, &mail);
-                ndjson::write(
-                    &mut output,
-                    &Report {
-                        path,
-                        judgement,
-                        mail,
-                    },
-                )?;
+                ndjson::write(&mut output, &report)?;
             } else {
-                report::write(&mut output, &path, &judgement, &mail)?;
+                report::write(&mut output, &report)?;
             }
         }
         output.flush()?;

@@ -1,6 +1,7 @@
 //! A mail's report for people. Nothing in it steers a terminal, and no program makes links of what it shows.
 
-use crate::detect::mail::{Judgement, Verdict};
+use super::Report;
+use crate::detect::mail::Verdict;
 use crate::parse::eml::{Attachment, DkimResult, Hop, LinkKind, Mail, Mailbox, Trust};
 use picket_common::terminal::Plain;
 use std::io::{self, Write};
@@ -8,12 +9,8 @@ use std::io::{self, Write};
 /// How many links, hops and attachments are shown; `--json` has all.
 const SHOWN: usize = 30;
 
-pub(super) fn write(
-    output: &mut impl Write,
-    path: &str,
-    judgement: &Judgement,
-    mail: &Mail,
-) -> io::Result<()> {
+pub(super) fn write(output: &mut impl Write, report: &Report<'_>) -> io::Result<()> {
+    let (path, judgement, mail) = (report.path, report.judgement, report.mail);
     let verdict = match judgement.verdict {
         Verdict::Clean => "clean",
         Verdict::Suspicious => "suspicious",
@@ -28,6 +25,20 @@ pub(super) fn write(
         )?;
     }
     headers(output, mail)?;
+    if let Some(asked) = &report.registration {
+        let date = asked.registered.as_ref().map(|date| format!("registered {date}"));
+        let date = date.or_else(|| {
+            asked
+                .unknown
+                .as_ref()
+                .map(|why| format!("not known when it was registered: {why}"))
+        });
+        line(
+            output,
+            "domain",
+            &format!("{}, {}", asked.domain, date.unwrap_or_default()),
+        )?;
+    }
     for (at, hop) in mail.route.hops.iter().enumerate().take(SHOWN) {
         let border = if mail.route.border == Some(at) {
             ", taken in here"

@@ -150,7 +150,8 @@ fn verify(
     let holds = if kind == "rsa" {
         UnparsedPublicKey::new(&RSA, public).verify(&message, &signature)
     } else {
-        UnparsedPublicKey::new(&ED25519, public).verify(&message, &signature)
+        // What is signed here is the digest (RFC 8463).
+        UnparsedPublicKey::new(&ED25519, public).verify(&Sha256::digest(&message), &signature)
     };
     holds.map_err(|_| (Fail, "the header is not what was signed"))
 }
@@ -281,6 +282,7 @@ fn without_signature(value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 
@@ -302,11 +304,17 @@ mod tests {
                 &mut signature,
             )
             .unwrap();
-            (signature, key.public_key().as_ref().to_vec())
+            (
+                signature,
+                AsDer::<PublicKeyX509Der<'_>>::as_der(key.public_key())
+                    .unwrap()
+                    .as_ref()
+                    .to_vec(),
+            )
         } else {
             let key = Ed25519KeyPair::generate().unwrap();
             (
-                key.sign(message.as_bytes()).as_ref().to_vec(),
+                key.sign(&Sha256::digest(message.as_bytes())).as_ref().to_vec(),
                 key.public_key().as_ref().to_vec(),
             )
         };
