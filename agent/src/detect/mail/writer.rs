@@ -10,10 +10,7 @@ pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
     if let Some(domain) = &case.domain {
         domain_of_writer(case, domain, reasons);
     }
-    let name = headers
-        .author()
-        .and_then(|author| author.name.as_deref())
-        .unwrap_or_default();
+    let name = headers.author_name();
     shown_name(case, name, reasons);
     for text in [name, &headers.subject] {
         letters(text, reasons);

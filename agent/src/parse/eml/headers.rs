@@ -153,9 +153,16 @@ fn id(value: &[u8]) -> String {
 }
 
 impl Headers {
-    /// The one who is shown as the writer.
+    /// The one who is shown as the writer: the first with an address, as broken fields hold names without one.
     pub fn author(&self) -> Option<&Mailbox> {
-        self.from.first()
+        let mut with_address = self.from.iter().filter(|mailbox| mailbox.address.contains('@'));
+        with_address.next().or(self.from.first())
+    }
+
+    /// The first name that is shown for the writer.
+    pub fn author_name(&self) -> &str {
+        let mut names = self.from.iter().filter_map(|mailbox| mailbox.name.as_deref());
+        names.next().unwrap_or_default()
     }
 
     /// The domain of the one who is shown as the writer, when it can exist.
