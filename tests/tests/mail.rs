@@ -204,7 +204,9 @@ fn phishing_mails_are_flagged() {
     files.sort();
     let reports = judge(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>());
     assert_eq!(reports.len(), files.len(), "each mail has a report");
-    // The signals were written with the first half in sight; of the second only the counts were ever looked at.
+    // Two halves, to show how far the weights fit one of them alone: they were set on the first, whose mails were read. The
+    // second is no blind test either: a list of its senders, addresses and results was seen before, and its counts were while
+    // the weights were set.
     let mut flagged = [[0, 0, 0], [0, 0, 0]];
     for (at, report) in reports.iter().enumerate() {
         let verdict = ["clean", "suspicious", "phishing"]
@@ -214,7 +216,7 @@ fn phishing_mails_are_flagged() {
         flagged[at % 2][verdict] += 1;
     }
     println!(
-        "clean, suspicious, phishing; seen half {:?}, unseen half {:?}",
+        "clean, suspicious, phishing; the half that weights were set on {:?}, the other {:?}",
         flagged[0], flagged[1]
     );
     let clean: usize = flagged.iter().map(|[clean, ..]| clean).sum();
