@@ -6,6 +6,7 @@ pub mod inside;
 pub mod laboratory;
 pub mod line;
 pub mod load;
+pub mod mails;
 pub mod network;
 pub mod programs;
 pub mod sensor;

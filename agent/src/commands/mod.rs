@@ -12,6 +12,7 @@ mod explain;
 mod findings;
 mod kill;
 mod lines;
+mod mail;
 mod parse;
 mod program;
 mod replay;
@@ -54,6 +55,8 @@ pub enum Command {
     Findings(findings::Findings),
     /// End a process, with what belongs to it.
     Kill(kill::Kill),
+    /// Judge mails, and say why.
+    Mail(mail::JudgeMail),
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
@@ -85,6 +88,7 @@ impl Command {
             Self::Explain(explain) => explain.run(),
             Self::Findings(findings) => findings.run(),
             Self::Kill(kill) => kill.run(),
+            Self::Mail(mail) => mail.run(),
             Self::Parse(parse) => parse.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
@@ -119,6 +123,8 @@ enum Failure {
     Config(usize),
     #[error("mistakes in the configuration, the rules and the exceptions: {0}")]
     Check(usize),
+    #[error("mails that are phishing: {0}")]
+    Phishing(usize),
     #[error("{0} of the checks failed")]
     Sick(usize),
     #[error("the agent cannot be reached at {path}: {error}; does `picket run` run?")]

@@ -5,6 +5,7 @@
 
 mod document;
 mod load;
+mod mail;
 mod mask;
 mod process;
 mod respond;
@@ -15,6 +16,7 @@ pub use document::Problem;
 pub(crate) use document::{Document, Placed, Section};
 pub use load::{Loaded, load};
 pub(crate) use load::{drop_ins, read};
+pub use mail::MailSettings;
 pub use process::{Keep, Process, ProcessSensor};
 pub use respond::{FirewallKind, Kill, Mode, Respond};
 pub use settings::{Agent, Auth, Detect, Journal, Send, Settings, Spool, Start};

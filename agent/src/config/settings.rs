@@ -1,6 +1,7 @@
 //! Which settings there are, what each means, and its default.
 
 use super::document::{Document, Section};
+use super::mail::MailSettings;
 use super::process::Process;
 use super::respond::Respond;
 use super::values::{ABSOLUTE, path, quota, set, size};
@@ -15,6 +16,8 @@ pub struct Settings {
     pub auth: Auth,
     /// `[process]`: how programs are seen.
     pub process: Process,
+    /// `[mail]`: how mails are judged.
+    pub mail: MailSettings,
     /// `[detect]`: the rules to judge by.
     pub detect: Detect,
     /// `[respond]`: what may be done.
@@ -187,6 +190,9 @@ impl Settings {
 
         let section = root.section(document, "process");
         self.process.overlay(document, section);
+
+        let section = root.section(document, "mail");
+        self.mail.overlay(document, section);
 
         let mut section = root.section(document, "detect");
         set(

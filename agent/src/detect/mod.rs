@@ -15,6 +15,7 @@ mod grouping;
 mod hashes;
 mod literals;
 mod load;
+pub mod mail;
 mod meta;
 mod needed;
 mod proof;

@@ -8,6 +8,7 @@ pub mod auditd;
 pub mod auth;
 pub mod cgroup;
 pub mod ecs;
+pub mod eml;
 pub mod journal_json;
 pub mod scan;
 pub mod sockets;
