@@ -7,6 +7,7 @@ pub mod laboratory;
 pub mod line;
 pub mod load;
 pub mod network;
+pub mod samples;
 pub mod storm;
 pub mod story;
 pub mod surroundings;

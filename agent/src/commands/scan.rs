@@ -64,9 +64,9 @@ impl Scan {
         let report = Mutex::new(Report::new(self.json, &totals));
         thread::scope(|scope| {
             if io::stderr().is_terminal() {
-                scope.spawn(|| totals.count(Walk::new(&self.paths)));
+                scope.spawn(|| totals.count(Walk::new(self.paths.clone())));
             }
-            scope.spawn(|| submit(&self.paths, &queue, &report));
+            scope.spawn(|| submit(self.paths.clone(), &queue, &report));
             scan::run(&queue, &options, |heard| {
                 if !lock(&report).hear(heard) {
                     queue.stop();
@@ -81,7 +81,7 @@ impl Scan {
 }
 
 /// Opens all files and lets them wait.
-fn submit(paths: &[PathBuf], queue: &Queue<(String, u64)>, report: &Mutex<Report<'_>>) {
+fn submit(paths: Vec<PathBuf>, queue: &Queue<(String, u64)>, report: &Mutex<Report<'_>>) {
     let mut owners = HashMap::new();
     for (path, size) in Walk::new(paths) {
         if !queue.wait_for_room() {

@@ -51,7 +51,8 @@ pub(super) struct Report<'a> {
     matched: u64,
     partly: u64,
     errors: u64,
-    has_rules: Option<bool>,
+    /// How many there are, once that is known.
+    rules: Option<usize>,
     output: io::Result<()>,
 }
 
@@ -72,7 +73,7 @@ impl<'a> Report<'a> {
             matched: 0,
             partly: 0,
             errors: 0,
-            has_rules: None,
+            rules: None,
             output: Ok(()),
         }
     }
@@ -86,7 +87,7 @@ impl<'a> Report<'a> {
                 }
                 self.started = Instant::now();
                 // A second worker has the same.
-                *self.has_rules.get_or_insert(rules > 0)
+                *self.rules.get_or_insert(rules) > 0
             }
             Heard::Trouble { reason } => {
                 self.complain(&reason);
@@ -132,15 +133,16 @@ impl<'a> Report<'a> {
     pub(super) fn end(self, unscanned: u64) -> Result<ExitCode, Failure> {
         self.clear();
         self.output?;
-        if self.has_rules == Some(false) {
+        if self.rules == Some(0) {
             return Err(Failure::NoYara);
         }
         let spent = self.started.elapsed().as_secs_f64().max(0.001);
         let bytes = mebibytes(self.bytes);
+        let rules = self.rules.unwrap_or(0);
         let (files, matched, partly, errors) = (self.files, self.matched, self.partly, self.errors);
         if !self.is_json {
             let summary = format!(
-                "{files} files, {bytes:.1} MiB in {spent:.1} s ({:.1} MiB/s): {matched} matched, {partly} not wholly scanned, {errors} errors",
+                "{files} files, {bytes:.1} MiB, {rules} rules in {spent:.1} s ({:.1} MiB/s): {matched} matched, {partly} not wholly scanned, {errors} errors",
                 bytes / spent
             );
             writeln!(io::stderr(), "{summary}")?;

@@ -51,8 +51,9 @@ const COMPILING: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(2);
 /// A file that this many workers held when they ended is not given to another.
 const TRIES: u32 = 2;
-/// After so many starts that came to nothing what waits is not kept waiting any more.
+/// After so many starts that came to nothing, and this long without a worker, what waits is not kept waiting any more.
 const STARTS: u32 = 4;
+const WITHOUT: Duration = Duration::from_secs(10);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -68,6 +69,7 @@ pub fn run<T>(queue: &Queue<T>, options: &Options, heard: impl FnMut(Heard<T>)) 
         next_id: 0,
         failures: 0,
         barren: 0,
+        last_ready: Instant::now(),
         not_before: Instant::now(),
     };
     while client.turn() {}
@@ -90,6 +92,8 @@ struct Client<'a, T, H> {
     failures: u32,
     /// Workers in a row that never had their rules.
     barren: u32,
+    /// When there was a worker, or might have been.
+    last_ready: Instant,
     not_before: Instant,
 }
 
@@ -104,7 +108,9 @@ impl<T, H: FnMut(Heard<T>)> Client<'_, T, H> {
         if orders.reload || (self.children.is_empty() && Instant::now() >= self.not_before) {
             self.start();
         }
-        if self.barren >= STARTS && !self.children.iter().any(|child| child.is_ready) {
+        if self.children.iter().any(|child| child.is_ready) {
+            self.last_ready = Instant::now();
+        } else if self.barren >= STARTS && self.last_ready.elapsed() > WITHOUT {
             self.give_up();
         }
         self.hand_out();

@@ -155,13 +155,15 @@ impl Digests {
             self.sha1.update(bytes);
             self.md5.update(bytes);
         }
-        for four in bytes.chunks(4) {
-            for (table, byte) in self.counts.iter_mut().zip(four) {
-                if let Some(count) = table.get_mut(usize::from(*byte)) {
-                    *count += 1;
-                }
-            }
+        let [first, second, third, fourth] = &mut self.counts;
+        let (fours, rest) = bytes.as_chunks();
+        for [a, b, c, d] in fours {
+            count(first, *a);
+            count(second, *b);
+            count(third, *c);
+            count(fourth, *d);
         }
+        rest.iter().for_each(|byte| count(first, *byte));
     }
 
     /// Shannon's, in hundredths of a bit.
@@ -189,6 +191,11 @@ impl Digests {
             .find(|value| f64::from(*value) <= hundredths)
             .unwrap_or(0)
     }
+}
+
+#[expect(clippy::indexing_slicing, reason = "there is a place for each byte")]
+fn count(table: &mut [u64; 256], byte: u8) {
+    table[usize::from(byte)] += 1;
 }
 
 fn hexadecimal(digest: &[u8]) -> CompactString {

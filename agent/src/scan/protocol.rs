@@ -44,7 +44,7 @@ impl Default for Limits {
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
         Self {
             threads,
-            time: Duration::from_secs(10),
+            time: Duration::from_secs(30),
             matched: 64 << 20,
             hashed: 1 << 30,
             depth: 3,

@@ -80,6 +80,14 @@ pub fn give_up_calls() -> Result<(), SandboxError> {
         let never = SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(runs), 0)?;
         rules.insert(call, vec![SeccompRule::new(vec![never])?]);
     }
+    // To itself alone, so that an abort is one.
+    let own = SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        std::process::id().into(),
+    )?;
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);
     let (refuse, allow) = (SeccompAction::Errno(permission), SeccompAction::Allow);
     let filter = SeccompFilter::new(rules, refuse, allow, std::env::consts::ARCH.try_into()?)?;
     let program: BpfProgram = filter.try_into()?;
@@ -106,6 +114,8 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_getrandom,
     libc::SYS_sched_yield,
     libc::SYS_sigaltstack,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigreturn,

@@ -23,10 +23,10 @@ pub struct Walk {
 
 impl Walk {
     /// Begins at some paths.
-    pub fn new(paths: &[PathBuf]) -> Self {
+    pub fn new(paths: Vec<PathBuf>) -> Self {
         Self {
             open: Vec::new(),
-            current: paths.to_owned().into_iter(),
+            current: paths.into_iter(),
         }
     }
 
@@ -106,13 +106,13 @@ mod tests {
         symlink("..", root.join("a/up")).unwrap();
         symlink("file", root.join("a/b/link")).unwrap();
         nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let found: Vec<_> = Walk::new(std::slice::from_ref(&root))
+        let found: Vec<_> = Walk::new(vec![root.clone()])
             .map(|(path, size)| (path, size.unwrap()))
             .collect();
         assert_eq!(found, [(root.join("top"), 0), (root.join("a/b/file"), 5)]);
         let missing = root.join("missing");
-        let found: Vec<_> = Walk::new(&[missing.clone(), root.join("top")]).collect();
+        let found: Vec<_> = Walk::new(vec![missing.clone(), root.join("top")]).collect();
         assert!(found[0].0 == missing && found[0].1.is_err() && found.len() == 2);
-        assert_eq!(Walk::new(&[PathBuf::from("/proc/self")]).count(), 0);
+        assert_eq!(Walk::new(vec![PathBuf::from("/proc/self")]).count(), 0);
     }
 }

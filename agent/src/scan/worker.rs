@@ -16,12 +16,13 @@ use rustix::net::RecvFlags;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Instant;
 
-/// How far it steps behind others.
-const NICE: i32 = 10;
+/// How far it steps behind others: to a quarter of what they get. Much less, and whoever keeps the processors busy keeps files
+/// from being looked into in time.
+const NICE: i32 = 5;
 /// As many problems of rules are told.
 const MOST_PROBLEMS: usize = 100;
 /// A longer reason is cut, in characters.
@@ -51,16 +52,23 @@ pub fn worker(agent: OwnedFd) -> Result<(), WorkerError> {
     drop(yield_to_others(NICE));
     sandbox::give_up(limits.memory)?;
     let rules: OnceLock<Option<Rules>> = OnceLock::new();
+    let (begun, is_begun) = mpsc::channel();
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for _ in 0..limits.threads.max(1) {
-            let (agent, rules, limits) = (&agent, &rules, &limits);
-            let run = move || match rules.wait() {
-                Some(rules) => serve(agent, rules.clone(), limits),
-                None => Ok(()),
+            let (agent, rules, limits, begun) = (&agent, &rules, &limits, begun.clone());
+            let run = move || {
+                drop(begun);
+                match rules.wait() {
+                    Some(rules) => serve(agent, rules.clone(), limits),
+                    None => Ok(()),
+                }
             };
             threads.push(thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run));
         }
+        // A thread that begins makes calls that are not needed later. This ends when all have dropped their end.
+        drop(begun);
+        let _: Result<(), _> = is_begun.recv();
         let prepared = prepare(&agent, file);
         let (compiled, failed) = match prepared {
             Ok(compiled) => (Some(compiled), Ok(())),

@@ -6,7 +6,7 @@ rule jsp_runs_what_is_asked {
         score = 85
         attack = "T1505.003"
     strings:
-        $page = /<%[@!=# \t\r\n]/
+        $page = /<%[@!=#]?[ \t\r\nA-Za-z]/
         $direct = /\.exec[ \t]*\([ \t]*request\.getParameter[ \t]*\(/
         $runtime = "getRuntime()"
         $builder = "new ProcessBuilder"
@@ -24,7 +24,7 @@ rule jsp_loads_what_is_asked {
         score = 90
         attack = "T1505.003"
     strings:
-        $page = /<%[@!=# \t\r\n]/
+        $page = /<%[@!=#]?[ \t\r\nA-Za-z]/
         $define = "defineClass"
         $loader = "extends ClassLoader"
         $parameter = "request.getParameter("
@@ -42,7 +42,7 @@ rule asp_runs_what_is_asked {
         score = 90
         attack = "T1505.003"
     strings:
-        $page = /<%[@!=# \t\r\n]/
+        $page = /<%[@!=#]?[ \t\r\nA-Za-z]/
         $net = /\beval[ \t]*\([ \t]*Request(\.Item|\.Form|\.QueryString|\.Params)?[ \t]*[\[(]/ nocase
         $classic = /\b(execute|executeglobal|eval)[ \t]*\(?[ \t]*request(\.form|\.querystring)?[ \t]*\(/ nocase
         $load = /Assembly\.Load[ \t]*\([ \t]*(Convert\.FromBase64String[ \t]*\([ \t]*)?Request\b/ nocase
