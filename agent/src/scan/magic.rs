@@ -41,7 +41,6 @@ const BINARY: &[(usize, &[u8], &str, &str)] = &[
     (0, b"\x89PNG\r\n\x1a\n", "image/png", "PNG"),
     (0, b"GIF8", "image/gif", "GIF"),
     (0, b"\xff\xd8\xff", "image/jpeg", "JPG"),
-    (0, b"BM", "image/bmp", "BMP"),
     (8, b"WEBP", "image/webp", "WEBP"),
     (8, b"WAVE", "audio/wav", "WAV"),
     (4, b"ftyp", "video/mp4", "MP4"),

@@ -33,8 +33,8 @@ pub enum SandboxError {
     Filter(#[from] seccompiler::BackendError),
 }
 
-/// So many descriptors may be open at once.
-const DESCRIPTORS: u64 = 64;
+/// So many descriptors may be open at once: one for each thread, and a few.
+const DESCRIPTORS: u64 = 256;
 
 /// Gives up rights, files and connections, for this thread and those that it starts. `memory` is in bytes of address space.
 pub fn give_up(memory: u64) -> Result<(), SandboxError> {

@@ -19,6 +19,8 @@ const TRACEFS: u64 = 0x7472_6163;
 pub struct Walk {
     open: Vec<PathBuf>,
     current: IntoIter<PathBuf>,
+    /// What is looked at was found in a folder, and not named.
+    is_found: bool,
 }
 
 impl Walk {
@@ -27,6 +29,7 @@ impl Walk {
         Self {
             open: Vec::new(),
             current: paths.into_iter(),
+            is_found: false,
         }
     }
 
@@ -40,7 +43,7 @@ impl Walk {
                 None
             }
             // It is gone meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.open.is_empty() => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_found => None,
             Err(error) => Some((path, Err(error))),
         }
     }
@@ -63,7 +66,7 @@ impl Iterator for Walk {
                 continue;
             }
             match list(&folder) {
-                Ok(paths) => self.current = paths.into_iter(),
+                Ok(paths) => (self.current, self.is_found) = (paths.into_iter(), true),
                 Err(error) => return Some((folder, Err(error))),
             }
         }
@@ -111,8 +114,8 @@ mod tests {
             .collect();
         assert_eq!(found, [(root.join("top"), 0), (root.join("a/b/file"), 5)]);
         let missing = root.join("missing");
-        let found: Vec<_> = Walk::new(vec![missing.clone(), root.join("top")]).collect();
-        assert!(found[0].0 == missing && found[0].1.is_err() && found.len() == 2);
+        let found: Vec<_> = Walk::new(vec![root, missing.clone()]).collect();
+        assert!(found[0].0 == missing && found[0].1.is_err() && found.len() == 3);
         assert_eq!(Walk::new(vec![PathBuf::from("/proc/self")]).count(), 0);
     }
 }
