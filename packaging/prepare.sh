@@ -26,6 +26,8 @@ if [ "$for" = test ]; then
   need faketime faketime
   need mkfs.ext4 e2fsprogs
   need ipset ipset
+  # The peer that files are judged alike with.
+  need yara yara
   need iptables-legacy iptables
   # For the comparison of the kernel's part with the object that is kept of it.
   need clang clang

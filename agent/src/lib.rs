@@ -12,6 +12,7 @@ pub mod parse;
 pub mod plugs;
 pub mod queue;
 pub mod respond;
+pub mod scan;
 pub mod send;
 pub mod sense;
 pub mod spool;

@@ -9,6 +9,7 @@ pub mod load;
 pub mod mails;
 pub mod network;
 pub mod programs;
+pub mod samples;
 pub mod sensor;
 pub mod storm;
 pub mod story;

@@ -5,7 +5,7 @@ use super::{AppError, spawn};
 use crate::config::Settings;
 use crate::send::{Progress, Reached, Supervisor, Up, Watch};
 use crate::spool::Spool;
-use nix::unistd::{Gid, User, chown, geteuid};
+use nix::unistd::{Gid, chown};
 use picket_common::record::Lane;
 use std::fs;
 use std::io;
@@ -13,22 +13,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-
-/// Whom the courier runs as: `None` when the agent has no right to choose.
-pub(super) fn user(name: &str) -> Option<(u32, u32)> {
-    if !geteuid().is_root() {
-        return None;
-    }
-    let find = |name| User::from_name(name).ok().flatten();
-    let found = find(name).or_else(|| {
-        let nobody = find("nobody");
-        if nobody.is_some() {
-            tracing::warn!("there is no user '{name}'; the courier runs as nobody");
-        }
-        nobody
-    });
-    found.map(|user| (user.uid.as_raw(), user.gid.as_raw()))
-}
 
 /// Lets the courier's group read the spool, now and later: new files take the group of their folder.
 pub(super) fn open_to(spool: &Path, (_, group): (u32, u32)) -> io::Result<()> {

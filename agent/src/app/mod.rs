@@ -78,7 +78,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     for gap in &recovery.gaps {
         tracing::warn!("{}: lost {}: {}", gap.place, gap.lost, gap.reason);
     }
-    let user = courier::user(&settings.send.user);
+    let user = crate::sys::unprivileged(&settings.send.user);
     if let Some(user) = user {
         courier::open_to(&settings.spool.directory, user)
             .map_err(|error| AppError::System("the spool's group", error))?;

@@ -18,6 +18,9 @@ mod program;
 mod replay;
 mod rules;
 mod run;
+mod scan;
+mod scan_report;
+mod scan_worker;
 mod sentence;
 mod status;
 mod story;
@@ -68,6 +71,11 @@ pub enum Command {
     Rules(rules::Rules),
     /// Watch, judge and act until told to stop.
     Run(run::Run),
+    /// Look into files now: YARA rules, hashes, archives.
+    Scan(scan::Scan),
+    /// Look into files that the agent hands over; started by it.
+    #[command(hide = true)]
+    ScanWorker(scan_worker::ScanWorker),
     /// Show how the running agent is.
     Status(status::Status),
     /// Take back what the agent did.
@@ -75,8 +83,13 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs it and gives the exit status: 0 when all went well, 1 when it failed.
+    /// Runs it and gives the exit status: 0 when all went well, 1 when it failed. `picket scan` has 1 for a match and 2 for a
+    /// failure.
     pub fn run(self) -> ExitCode {
+        let failed = match self {
+            Self::Scan(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        };
         let done = match self {
             Self::Blocks(blocks) => blocks.run(),
             Self::Check(check) => check.run(),
@@ -93,6 +106,11 @@ impl Command {
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
+            Self::Scan(scan) => match scan.run() {
+                Ok(status) => return status,
+                Err(failure) => Err(failure),
+            },
+            Self::ScanWorker(worker) => worker.run(),
             Self::Status(status) => status.run(),
             Self::Undo(undo) => undo.run(),
         };
@@ -104,7 +122,7 @@ impl Command {
                 // Nothing is left to tell if standard error is gone too.
                 // It may repeat what was given, or what others wrote.
                 drop(writeln!(io::stderr(), "picket: {}", Plain(&failure.to_string())));
-                ExitCode::FAILURE
+                failed
             }
         }
     }
@@ -137,6 +155,10 @@ enum Failure {
     NoProcess(u32),
     #[error("the courier gave up: {0}")]
     Courier(#[from] crate::send::CourierError),
+    #[error("the scan worker gave up: {0}")]
+    ScanWorker(#[from] crate::scan::WorkerError),
+    #[error("no YARA rule could be loaded; name folders of them with --rules DIR")]
+    NoYara,
     #[error(transparent)]
     Token(#[from] crate::send::TokenError),
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! Pure parsers of text: no files, no clock, and no state but what is named and bounded (`stamp::Calendar`,
+//! Pure parsers of text and archives: no files, no clock, and no state but what is named and bounded (`stamp::Calendar`,
 //! `auditd::Joiner`).
 //!
 //! All text here may have been written by an attacker. Each parser is anchored at the ends that the attacker does not
@@ -14,3 +14,5 @@ pub mod scan;
 pub mod sockets;
 pub mod stamp;
 pub mod syslog;
+pub mod tar;
+pub mod zip;

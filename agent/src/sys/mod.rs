@@ -1,5 +1,6 @@
 //! Thin layers over what the kernel offers.
 
+mod account;
 pub mod bpf;
 mod changes;
 mod child;
@@ -8,18 +9,21 @@ mod deadman;
 mod fanotify;
 pub mod nft;
 mod pidfd;
+mod priority;
 pub mod proc;
 mod proc_connector;
 mod proc_fs;
 mod stop;
 mod tool;
 
+pub use account::unprivileged;
 pub use changes::Changes;
 pub use child::ended_within;
 pub use clock::{Clocks, is_synchronised};
 pub use deadman::Deadman;
 pub use fanotify::{ExecGate, Start};
 pub use pidfd::{Pidfd, PidfdError, Signal};
+pub use priority::yield_to_others;
 pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
 pub use proc_fs::{Process, Stat, pids, version};
 pub use stop::Stop;
