@@ -234,7 +234,7 @@ fn what_keeps_the_kernel_from_telling_of_processes_is_named_with_what_it_costs()
         println!("skipped: needs root to hide what the kernel offers");
         return;
     }
-    let mut line = Line::start("");
+    let mut line = Line::start("[process]\nsensor = \"auto\"\n");
     line.log("");
     let configuration = line.path("picket.toml");
     let hidden = |script: &str| {
@@ -253,7 +253,11 @@ fn what_keeps_the_kernel_from_telling_of_processes_is_named_with_what_it_costs()
     );
     let checks = hidden("mount -t tmpfs none /sys/kernel/btf");
     checks.hold("processes", "degraded", "/sys/kernel/btf/vmlinux is not there");
-    checks.hold("processes", "degraded", "no rule about processes can fire");
+    checks.hold(
+        "processes",
+        "degraded",
+        "process connector tells; not seen are programs that end",
+    );
     // What a kernel that is locked down says of itself.
     let locked = "mount -t tmpfs none /sys/kernel/security; echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown";
     hidden(locked).hold("processes", "degraded", "locked down for confidentiality");

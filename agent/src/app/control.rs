@@ -8,6 +8,7 @@ use super::rules::{InForce, Rules};
 use super::spawn;
 use crate::config::{Mode, Settings};
 use crate::history::Story;
+use crate::observation::Subject;
 use crate::queue::Sender;
 use crate::respond::Held;
 use crate::send::Up;
@@ -20,6 +21,7 @@ use picket_common::ids::RecordId;
 use picket_common::record::{Lane, Outcome};
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -113,6 +115,8 @@ pub struct Report {
     pub acting: String,
     /// What it watches.
     pub watching: Vec<String>,
+    /// What is seen through that.
+    pub sees: BTreeSet<Subject>,
     /// Findings, actions and losses that the collector does not have yet.
     pub findings: Pending,
     /// Events that the collector does not have yet.
@@ -132,6 +136,7 @@ pub(super) struct Status {
     started: Timestamp,
     mode: Mode,
     watching: Vec<String>,
+    sees: BTreeSet<Subject>,
     spool: Arc<Mutex<Spool>>,
     rules: Arc<Rules>,
     acting: Acting,
@@ -149,13 +154,14 @@ impl Status {
         settings: &Settings,
         spool: Arc<Mutex<Spool>>,
         rules: Arc<Rules>,
-        watching: Vec<String>,
+        (watching, sees): (Vec<String>, BTreeSet<Subject>),
         acting: Acting,
     ) -> Self {
         Self {
             started: now(),
             mode: settings.respond.mode,
             watching,
+            sees,
             spool,
             rules,
             acting,
@@ -193,6 +199,7 @@ impl Status {
             },
             acting: self.acting.get(),
             watching: self.watching.clone(),
+            sees: self.sees.clone(),
             findings: spool.pending(Lane::Findings),
             events: spool.pending(Lane::Events),
             lost: spool.lost(),

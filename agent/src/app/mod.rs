@@ -72,7 +72,6 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         .map_err(|error| AppError::System("signals", error.into()))?;
     let stop = Stop::new().map_err(system("eventfd"))?;
     let changes = rules::watch(settings);
-    let rules = Arc::new(Rules::load(settings));
 
     let (spool, recovery) = Spool::open(&settings.spool.directory, settings.spool.quota)?;
     for gap in &recovery.gaps {
@@ -93,6 +92,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
     let mut begun = plugs::sensors(settings, &cursors, &notice);
+    let seen = plugs::seen(&begun);
+    let rules = Arc::new(Rules::load(settings, seen.clone()));
     let places: Vec<_> = begun.iter_mut().flat_map(|sensor| sensor.begin()).collect();
     if let Err(error) = first_places(&spool, &places) {
         tracing::warn!("{error}; were the agent killed now, it would begin somewhere else");
@@ -128,7 +129,13 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         Arc::clone(&reached),
     )?;
     let acting = actor.acting();
-    let status = Status::new(settings, Arc::clone(&spool), Arc::clone(&rules), watched, acting);
+    let status = Status::new(
+        settings,
+        Arc::clone(&spool),
+        Arc::clone(&rules),
+        (watched, seen),
+        acting,
+    );
     let status = Arc::new(status);
     let control = Control {
         ask: ask.clone(),

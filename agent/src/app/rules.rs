@@ -4,9 +4,10 @@ use super::rule_watch::RuleWatch;
 use crate::config::Settings;
 use crate::detect::{Exception, Hashes, Sigma, Sources, load};
 use crate::history::LastGood;
-use crate::plugs;
+use crate::observation::Subject;
 use crate::sys::Stop;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,8 @@ const NAMED: usize = 50;
 /// Loads rules for whoever judges by them.
 pub(super) struct Rules {
     settings: Settings,
+    /// What the sensors see.
+    seen: BTreeSet<Subject>,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
     fresh: Mutex<Option<(Sigma, Hashes)>>,
@@ -60,10 +63,11 @@ pub struct HeldBack {
 }
 
 impl Rules {
-    /// Loads the rules that the settings name. What is wrong is said; the rest counts.
-    pub(super) fn load(settings: &Settings) -> Self {
+    /// Loads the rules that the settings name, as far as they are about what is seen. What is wrong is said; the rest counts.
+    pub(super) fn load(settings: &Settings, seen: BTreeSet<Subject>) -> Self {
         let rules = Self {
             settings: settings.clone(),
+            seen,
             loading: Mutex::default(),
             fresh: Mutex::default(),
             state: Mutex::default(),
@@ -98,9 +102,7 @@ impl Rules {
         if let Err(error) = kept.save() {
             tracing::warn!("the last good rules cannot be kept: {error}");
         }
-        let sigma = loaded
-            .sigma
-            .only(|needs| plugs::unseen(needs, &self.settings).is_none());
+        let sigma = loaded.sigma.only(|subject| self.seen.contains(&subject));
         let rules = sigma.rules();
         tracing::info!(
             "{rules} rules and {} exceptions are in force",

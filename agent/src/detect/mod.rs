@@ -36,7 +36,6 @@ pub use proof::Proof;
 pub use rule_files::Problem;
 pub use sigma::Sigma;
 pub use threshold::Counters;
-pub use topic::Needs;
 
 use picket_common::event::Event;
 use picket_common::finding::Finding;

@@ -8,8 +8,9 @@ use super::found::finding;
 use super::rules::{Compiled, Correlation, Single};
 use super::signature::{self, Verdict};
 use super::threshold::{Counters, Kind, Table};
-use super::topic::{Needs, Topic};
+use super::topic::Topic;
 use super::{Findings, grouping};
+use crate::observation::Subject;
 use picket_common::event::{AuthEvent, Event, ExecEvent, Payload};
 use rsigma_eval::compiler::eval_condition;
 use std::collections::{HashMap, HashSet};
@@ -152,7 +153,7 @@ impl Sigma {
     }
 
     /// Lets go of what rules are matched by that are about something no sensor sees.
-    pub fn only(mut self, is_seen: impl Fn(Needs) -> bool) -> Self {
+    pub fn only(mut self, is_seen: impl Fn(Subject) -> bool) -> Self {
         for single in &mut self.singles {
             if !is_seen(single.topic.needs()) {
                 single.compiled.detections = HashMap::new();

@@ -2,7 +2,7 @@
 
 use super::sightings::Sightings;
 use super::{Broken, Notice, SenseError, Sensor};
-use crate::observation::{Cursor, Observation, ProcessSeen};
+use crate::observation::{Cursor, Observation, ProcessSeen, Subject};
 use crate::queue::Sender;
 use crate::sys::{Clocks, Process, Stat, Stop, pids};
 use compact_str::CompactString;
@@ -120,6 +120,10 @@ impl Sensor for ExecPoll {
             self.every,
             Self::BLIND
         )
+    }
+
+    fn sees(&self) -> Vec<Subject> {
+        vec![Subject::Programs, Subject::Exits]
     }
 
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {

@@ -3,52 +3,62 @@
 use super::agent::Agent;
 use super::report::{Check, unseen};
 use crate::config::{Process, ProcessSensor};
-use crate::sense::{ExecEbpf, Sensor as _};
+use crate::plugs;
+use crate::sense::ExecEbpf;
 use crate::sys::bpf::BpfError;
 use std::sync::mpsc;
 
 const NAME: &str = "processes";
-/// What a sensor of processes calls what it watches begins so.
-const WATCHED: &str = "processes";
-const COST: &str = "no rule about processes can fire; ";
+/// What a sensor of processes calls what it watches begins so: through the program in the kernel with the first, else with the
+/// second.
+const WATCHED: [&str; 2] = ["processes", "programs"];
 
-/// Of the running agent; without one the program is loaded for a moment, as the agent would.
+/// Of the running agent; without one its sensor is opened for a moment, as the agent would.
 pub(super) fn check(settings: &Process, agent: &Agent) -> Check {
     if settings.sensor == ProcessSensor::None {
         return Check::ok(NAME, "none is watched (process.sensor)");
     }
-    let Some(report) = agent.report() else {
-        return without_agent(settings);
+    let is_of_processes = |text: &&String| WATCHED.iter().any(|word| text.starts_with(word));
+    let (who, watched) = match agent.report() {
+        Some(report) => (
+            "the agent watches",
+            report.watching.iter().find(is_of_processes).cloned(),
+        ),
+        None => {
+            let (notices, _) = mpsc::channel();
+            let sensor = plugs::of_processes(settings, &notices);
+            ("an agent would watch", sensor.map(|sensor| sensor.describe()))
+        }
     };
-    match report
-        .watching
-        .iter()
-        .find(|watched| watched.starts_with(WATCHED))
-    {
-        Some(watched) => complete(format!("the agent watches {watched}")),
-        None => match try_out(settings) {
-            Ok(_) => Check::degraded(
-                NAME,
-                format!("the agent does not see them, though it could: {COST}its log has the reason"),
-                "start the agent again: picket run",
-            ),
-            Err(error) => cannot(&error),
-        },
+    let Some(watched) = watched else {
+        return Check::degraded(
+            NAME,
+            "the agent does not see them: no rule about processes can fire; its log has the reason",
+            "start the agent again: picket run",
+        );
+    };
+    let found = format!("{who} {watched}");
+    if watched.starts_with(WATCHED[0]) {
+        return complete(found);
     }
-}
-
-fn without_agent(settings: &Process) -> Check {
+    if matches!(settings.sensor, ProcessSensor::Netlink | ProcessSensor::Poll) {
+        return Check::ok(NAME, found);
+    }
     match try_out(settings) {
-        Ok(watched) => complete(format!("an agent would watch {watched}")),
         Err(error @ BpfError::Forbidden) if !nix::unistd::geteuid().is_root() => unseen(NAME, &error),
-        Err(error) => cannot(&error),
+        Err(error) => Check::degraded(NAME, format!("{found}, because {error}"), advice(&error)),
+        Ok(()) => Check::degraded(
+            NAME,
+            format!("{found}; the program in the kernel (eBPF) could be loaded now"),
+            "start the agent again: picket run",
+        ),
     }
 }
 
 /// Loads the program, and takes it off again.
-fn try_out(settings: &Process) -> Result<String, BpfError> {
+fn try_out(settings: &Process) -> Result<(), BpfError> {
     let (notices, _) = mpsc::channel();
-    ExecEbpf::open(settings, notices).map(|sensor| sensor.describe())
+    ExecEbpf::open(settings, notices).map(drop)
 }
 
 /// What the kernel does not take is named after the first semicolon.
@@ -64,8 +74,8 @@ fn complete(found: String) -> Check {
     }
 }
 
-fn cannot(error: &BpfError) -> Check {
-    let advice = match error {
+fn advice(error: &BpfError) -> &'static str {
+    match error {
         BpfError::Forbidden => "run the agent as root, or give it CAP_BPF and CAP_PERFMON",
         BpfError::NoTypes | BpfError::Types(_) => "run a kernel that was built with CONFIG_DEBUG_INFO_BTF",
         BpfError::LockedDown => {
@@ -73,6 +83,5 @@ fn cannot(error: &BpfError) -> Check {
         }
         BpfError::TooOld(_) => "run Linux 5.10 or newer",
         BpfError::Refused { .. } | BpfError::System(..) => "see what the kernel says, and report it",
-    };
-    Check::degraded(NAME, format!("not seen: {error}; {COST}all else goes on"), advice)
+    }
 }

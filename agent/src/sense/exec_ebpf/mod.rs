@@ -13,10 +13,10 @@ mod record;
 
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Process as Settings;
-use crate::observation::{Cursor, Observation};
+use crate::observation::{Cursor, Observation, Subject};
 use crate::queue::Sender;
 use crate::sys::Stop;
-use crate::sys::bpf::{Bpf, BpfError, Sleep, Wanted};
+use crate::sys::bpf::{Bpf, BpfError, Program, Sleep, Wanted};
 use losses::Losses;
 use reader::Reader;
 use std::os::unix::fs::MetadataExt as _;
@@ -40,6 +40,8 @@ pub struct ExecEbpf {
     notices: mpsc::Sender<Notice>,
     /// Loaded, until it is run.
     bpf: Option<Bpf>,
+    /// Which of its parts the kernel does not take.
+    without: Vec<Program>,
     missing: Vec<String>,
 }
 
@@ -55,17 +57,14 @@ impl ExecEbpf {
             .iter()
             .map(|(program, error)| format!("{} ({error})", program.without()))
             .collect();
+        let without = bpf.missing().iter().map(|(program, _)| *program).collect();
         Ok(Self {
+            without,
             settings: settings.clone(),
             notices,
             bpf: Some(bpf),
             missing,
         })
-    }
-
-    /// What this kernel does not let it see, each with the reason.
-    pub fn missing(&self) -> &[String] {
-        &self.missing
     }
 }
 
@@ -81,6 +80,20 @@ impl Sensor for ExecEbpf {
             text.push_str(missing);
         }
         text
+    }
+
+    fn sees(&self) -> Vec<Subject> {
+        let without = |program| self.without.contains(&program);
+        let subjects = [
+            (Subject::Programs, without(Program::Exec)),
+            (Subject::Exits, without(Program::Exit)),
+            (Subject::Connections, without(Program::Connection)),
+            // Who becomes root is seen at the next thing that it does.
+            (Subject::Privileges, without(Program::Exec)),
+            (Subject::Signals, without(Program::Signal)),
+        ];
+        let seen = subjects.into_iter().filter(|(_, without)| !without);
+        seen.map(|(subject, _)| subject).collect()
     }
 
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {
