@@ -10,7 +10,6 @@ pub mod nft;
 mod pidfd;
 pub mod proc;
 mod proc_connector;
-mod proc_fs;
 mod stop;
 mod tool;
 
@@ -20,7 +19,7 @@ pub use clock::{Clocks, is_synchronised};
 pub use deadman::Deadman;
 pub use fanotify::{ExecGate, Start};
 pub use pidfd::{Pidfd, PidfdError, Signal};
+pub use proc::{Process, Stat, pids, version};
 pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
-pub use proc_fs::{Process, Stat, pids, version};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};

@@ -11,13 +11,14 @@ mod privileges;
 mod reader;
 mod record;
 
+use super::losses::Losses;
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Process as Settings;
 use crate::observation::{Cursor, Observation, Subject};
 use crate::queue::Sender;
 use crate::sys::Stop;
 use crate::sys::bpf::{Bpf, BpfError, Program, Sleep, Wanted};
-use losses::Losses;
+use losses::Counts;
 use reader::Reader;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, mpsc};
@@ -107,7 +108,7 @@ impl Sensor for ExecEbpf {
             None => load(&self.settings).map_err(gone_wrong)?,
         };
         let mut reader = Reader::new(&self.settings, queue);
-        let mut losses = Losses::new(Self::NAME);
+        let mut losses = (Losses::new(Self::NAME, self.notices.clone()), Counts::default());
         let mut done = reader.seed(&mut bpf);
         if done.is_ok() {
             done = self.follow(&mut bpf, &mut reader, &mut losses, stop);
@@ -116,7 +117,8 @@ impl Sensor for ExecEbpf {
         bpf.detach();
         done = done.and_then(|()| reader.finish(&mut bpf));
         let counted = reader.count(&mut bpf).map_err(Broken::Source);
-        losses.tell(Instant::now(), reader.counts, true, &self.notices);
+        // The rest is told as it goes.
+        reader.counts.add_since(&losses.1, &mut losses.0);
         match done.and(counted) {
             Ok(()) | Err(Broken::Closed) => Ok(()),
             Err(Broken::Source(error)) => Err(gone_wrong(error)),
@@ -129,7 +131,7 @@ impl ExecEbpf {
         &self,
         bpf: &mut Bpf,
         reader: &mut Reader<'_>,
-        losses: &mut Losses,
+        (losses, told): &mut (Losses, Counts),
         stop: &Stop,
     ) -> Result<(), Broken<BpfError>> {
         let (mut load, mut rested) = (0_u32, REST);
@@ -139,7 +141,9 @@ impl ExecEbpf {
             let now = Instant::now();
             if now.duration_since(counted) >= COUNT {
                 reader.count(bpf).map_err(Broken::Source)?;
-                losses.tell(now, reader.counts, false, &self.notices);
+                reader.counts.add_since(told, losses);
+                *told = reader.counts;
+                losses.tell();
                 counted = now;
             }
             if now.duration_since(excluded) >= EXCLUDE {
