@@ -5,6 +5,7 @@
 use super::actor::{Acting, Ask};
 use super::historian::{Note, Recall, Told};
 use super::rules::{InForce, Rules};
+use super::running::{Processes, Running};
 use super::spawn;
 use crate::config::{Mode, Settings};
 use crate::history::Story;
@@ -55,6 +56,8 @@ pub enum Request {
         /// How many.
         last: usize,
     },
+    /// What runs?
+    Processes,
     /// What is there to tell of a finding or an action?
     Story {
         /// Its id.
@@ -92,6 +95,8 @@ pub enum Reply {
         /// How many findings and outcomes could not be kept on the host since the agent started.
         lost: u64,
     },
+    /// To [`Request::Processes`], by their numbers.
+    Processes(Vec<Running>),
     /// To [`Request::Story`].
     Story(Option<Box<Story>>),
     /// What was done.
@@ -215,6 +220,7 @@ pub(super) struct Control {
     pub(super) ask: Sender<Ask>,
     pub(super) status: Arc<Status>,
     pub(super) history: Sender<Note>,
+    pub(super) processes: Processes,
     pub(super) stop: Stop,
 }
 
@@ -306,6 +312,14 @@ impl Control {
                 };
             }
             Request::Findings { last } => return self.recall(Recall::Last(last)),
+            Request::Processes => {
+                // Without a history the processes are there all the same.
+                let stories = match self.recall(Recall::Last(usize::MAX)) {
+                    Reply::Findings { stories, .. } => stories,
+                    _ => Vec::new(),
+                };
+                return Reply::Processes(self.processes.running(stories));
+            }
             Request::Story { id } => return self.recall(Recall::Story(id)),
             _ if !may_act => return Reply::Error("only root may act".to_owned()),
             Request::Act { target, ttl, reason } => Ask::Act {

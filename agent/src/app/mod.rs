@@ -13,9 +13,10 @@ mod keeper;
 mod mask;
 mod rule_watch;
 mod rules;
+pub mod running;
 
 use crate::config::Settings;
-use crate::enrich::Inquirer;
+use crate::enrich::{Enricher, Inquirer};
 use crate::observation::{Cursor, Observation};
 use crate::plugs;
 use crate::queue::{Sender, queue};
@@ -137,23 +138,28 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         acting,
     );
     let status = Arc::new(status);
+    let enricher = Enricher::new(jiff::tz::TimeZone::system(), jiff::Timestamp::now().into());
+    let enricher = Arc::new(Mutex::new(enricher.asking(inquiries.clone())));
     let control = Control {
         ask: ask.clone(),
         status: Arc::clone(&status),
         history: note.clone(),
+        processes: running::Processes {
+            enricher: Arc::clone(&enricher),
+            mask: mask::Mask::new(&settings.process.mask),
+        },
         stop: stop.clone(),
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
         let (rules, process) = (Arc::clone(&rules), settings.process.clone());
-        let inquiries = inquiries.clone();
         let ways = judge::Ways {
             actor: ask,
             keeper: judged.clone(),
             historian: note,
         };
         spawn("judge", move || {
-            judge::judge(&rules, &process, &to_judge, inquiries, ways)
+            judge::judge(&rules, &process, &to_judge, &enricher, ways)
         })?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;

@@ -14,6 +14,7 @@ mod kill;
 mod lines;
 mod parse;
 mod program;
+mod ps;
 mod replay;
 mod rules;
 mod run;
@@ -57,6 +58,8 @@ pub enum Command {
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
+    /// Show the processes that run, as a tree, with the findings about them.
+    Ps(ps::Ps),
     /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
@@ -86,6 +89,7 @@ impl Command {
             Self::Findings(findings) => findings.run(),
             Self::Kill(kill) => kill.run(),
             Self::Parse(parse) => parse.run(),
+            Self::Ps(ps) => ps.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
