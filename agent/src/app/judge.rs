@@ -1,6 +1,7 @@
 //! The thread that makes events of observations, and findings of events.
 
 use super::actor::Ask;
+use super::costs::{Costs, watch};
 use super::historian::Note;
 use super::keeper::Kept;
 use super::mask::Mask;
@@ -36,6 +37,7 @@ pub(super) fn judge(
     settings: &Process,
     observed: &Receiver<Observation>,
     enricher: &Mutex<Enricher>,
+    costs: &Costs,
     ways: Ways,
 ) {
     let mut judge = Judge {
@@ -68,8 +70,16 @@ pub(super) fn judge(
             enricher.take_amended()
         };
         for event in events.drain(..) {
+            let measured = costs.count(&event);
+            if let (Some(sigma), Some(_)) = (&mut judge.sigma, &measured) {
+                sigma.measure(Some(watch));
+            }
             if judge.event(event, again, &mut kept.records).is_err() {
                 return;
+            }
+            if let Some(measured) = measured {
+                costs.add(&measured);
+                judge.sigma.iter_mut().for_each(|sigma| sigma.measure(None));
             }
         }
         for amended in amended {

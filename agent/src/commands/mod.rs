@@ -21,6 +21,7 @@ mod run;
 mod sentence;
 mod status;
 mod story;
+mod top;
 
 use clap::Parser;
 use picket_common::terminal::Plain;
@@ -70,6 +71,8 @@ pub enum Command {
     Run(run::Run),
     /// Show how the running agent is.
     Status(status::Status),
+    /// Show what the agent costs, by rule and by executable.
+    Top(top::Top),
     /// Take back what the agent did.
     Undo(blocks::Undo),
 }
@@ -94,6 +97,7 @@ impl Command {
             Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
             Self::Status(status) => status.run(),
+            Self::Top(top) => top.run(),
             Self::Undo(undo) => undo.run(),
         };
         match done {

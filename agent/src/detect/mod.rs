@@ -6,6 +6,7 @@
 mod about;
 mod candidates;
 mod correlation;
+mod cost;
 mod definition;
 mod exception_files;
 mod exceptions;
@@ -29,6 +30,7 @@ mod witness;
 mod words;
 
 pub use about::About;
+pub use cost::{Cost, Watch};
 pub use exceptions::Exception;
 pub use hashes::Hashes;
 pub use load::{Loaded, Sources, load};
