@@ -37,6 +37,26 @@ pub enum Body {
     Hashed(Hashed),
 }
 
+/// What a sensor may see, and a rule need to be seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// What authentication logs say.
+    Logins,
+    /// Programs that are started.
+    Programs,
+    /// Connections.
+    Connections,
+    /// Programs that end.
+    Exits,
+    /// Programs that become root as none should.
+    Privileges,
+    /// Signals from one program to another.
+    Signals,
+    /// Something that this agent knows no events of.
+    Others,
+}
+
 /// A file that landed, and who did it.
 #[derive(Debug)]
 pub struct FileSeen {

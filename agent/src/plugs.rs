@@ -1,10 +1,9 @@
 //! Which parts there are: the one place that names them all.
 
 use crate::config::{Auth, Journal, Process, ProcessSensor, Settings};
-use crate::detect::Needs;
-use crate::observation::Cursor;
+use crate::observation::{Cursor, Subject};
 use crate::sense::{AuthFile, AuthJournal, ExecEbpf, ExecNetlink, ExecPoll, JOURNAL, Notice, Sensor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +29,9 @@ pub fn sensors(
     sensors
 }
 
-/// The one that is asked for, or the first after it that works here. What is missed through that is said aloud.
-fn of_processes(process: &Process, notices: &Sender<Notice>) -> Option<Box<dyn Sensor>> {
+/// Of those for processes the one that is asked for, or the first after it that works here. What is missed through that is said
+/// aloud.
+pub fn of_processes(process: &Process, notices: &Sender<Notice>) -> Option<Box<dyn Sensor>> {
     let environment = &process.environment;
     if process.sensor == ProcessSensor::None {
         return None;
@@ -60,47 +60,23 @@ fn of_processes(process: &Process, notices: &Sender<Notice>) -> Option<Box<dyn S
     )))
 }
 
-/// Whether one of them sees programs start and end.
-pub fn sees_processes(process: &Process) -> bool {
-    process.sensor != ProcessSensor::None
+/// What these sensors see between them.
+pub fn seen(sensors: &[Box<dyn Sensor>]) -> BTreeSet<Subject> {
+    sensors.iter().flat_map(|sensor| sensor.sees()).collect()
 }
 
-/// Whether one of them sees logins.
-pub fn sees_logins(auth: &Auth) -> bool {
-    follows_journal(auth, &BTreeMap::new()) || !auth.files.is_empty()
-}
-
-/// Whether one of them sees connections, signals, and programs that become root: only a program in the kernel does.
-pub fn sees_deeds(process: &Process) -> bool {
-    matches!(process.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf)
-}
-
-/// Why no event of a kind is seen on this host; `None` when a sensor sees them.
-pub fn unseen(needs: Needs, settings: &Settings) -> Option<&'static str> {
-    let (seen, why) = match needs {
-        Needs::Logins => (
-            sees_logins(&settings.auth),
-            "no authentication log is followed on this host",
-        ),
-        Needs::Programs | Needs::Exits => (
-            sees_processes(&settings.process),
-            "no sensor on this host sees programs start and end",
-        ),
-        Needs::Connections => (
-            sees_deeds(&settings.process),
-            "no sensor on this host sees connections",
-        ),
-        Needs::Privileges => (
-            sees_deeds(&settings.process),
-            "no sensor on this host sees how programs become root",
-        ),
-        Needs::Signals => (
-            sees_deeds(&settings.process),
-            "no sensor on this host sees signals",
-        ),
-        Needs::Others => (false, "no sensor on this host sees events of its log source"),
+/// Why no event about something is seen where these are; `None` when one of them sees it.
+pub fn unseen(subject: Subject, seen: &BTreeSet<Subject>) -> Option<&'static str> {
+    let why = match subject {
+        Subject::Logins => "no authentication log is followed on this host",
+        Subject::Programs => "no sensor on this host sees programs start",
+        Subject::Exits => "no sensor on this host sees programs end",
+        Subject::Connections => "no sensor on this host sees connections",
+        Subject::Privileges => "no sensor on this host sees how programs become root",
+        Subject::Signals => "no sensor on this host sees signals",
+        Subject::Others => "no sensor on this host sees events of its log source",
     };
-    (!seen).then_some(why)
+    (!seen.contains(&subject)).then_some(why)
 }
 
 /// Whether the journal is followed, by what the settings say and where reading went on before.
@@ -133,18 +109,22 @@ mod tests {
     #[test]
     fn what_no_sensor_sees_is_named() {
         let mut settings = Settings::default();
-        assert_eq!(unseen(Needs::Logins, &settings), None);
         (settings.auth.files, settings.auth.journal) = (Vec::new(), Journal::No);
-        let said = unseen(Needs::Logins, &settings);
-        assert_eq!(said, Some("no authentication log is followed on this host"));
-        settings.auth.journal = Journal::Yes;
-        assert_eq!(unseen(Needs::Logins, &settings), None);
-        assert_eq!(unseen(Needs::Programs, &settings), None);
         settings.process.sensor = ProcessSensor::Poll;
-        assert_eq!(unseen(Needs::Programs, &settings), None);
-        let said = unseen(Needs::Connections, &settings);
+        let of = |settings: &Settings| {
+            let (notices, _) = std::sync::mpsc::channel();
+            seen(&sensors(settings, &BTreeMap::new(), &notices))
+        };
+        let only_programs = of(&settings);
+        let said = unseen(Subject::Logins, &only_programs);
+        assert_eq!(said, Some("no authentication log is followed on this host"));
+        assert_eq!(unseen(Subject::Programs, &only_programs), None);
+        assert_eq!(unseen(Subject::Exits, &only_programs), None);
+        let said = unseen(Subject::Connections, &only_programs);
         assert_eq!(said, Some("no sensor on this host sees connections"));
-        settings.process.sensor = ProcessSensor::None;
-        assert!(unseen(Needs::Exits, &settings).is_some());
+        (settings.auth.journal, settings.process.sensor) = (Journal::Yes, ProcessSensor::None);
+        let only_logins = of(&settings);
+        assert_eq!(unseen(Subject::Logins, &only_logins), None);
+        assert!(unseen(Subject::Exits, &only_logins).is_some());
     }
 }

@@ -234,7 +234,7 @@ fn what_keeps_the_kernel_from_telling_of_processes_is_named_with_what_it_costs()
         println!("skipped: needs root to hide what the kernel offers");
         return;
     }
-    let mut line = Line::start("[process]\n");
+    let mut line = Line::start("[process]\nsensor = \"auto\"\n");
     line.log("");
     let configuration = line.path("picket.toml");
     let hidden = |script: &str| {
@@ -256,7 +256,7 @@ fn what_keeps_the_kernel_from_telling_of_processes_is_named_with_what_it_costs()
     checks.hold(
         "processes",
         "degraded",
-        "exec_netlink would take its place, and not seen are programs that end within moments",
+        "process connector tells; not seen are programs that end",
     );
     // What a kernel that is locked down says of itself.
     let locked = "mount -t tmpfs none /sys/kernel/security; echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown";

@@ -237,8 +237,31 @@ const CASES: &[(&str, Started<'_>, Started<'_>)] = &[
     ),
     (
         "Program run from a folder that anybody may write to",
+        (SHELL, "/tmp/kdevtmpfsi", "/tmp/kdevtmpfsi"),
+        (
+            "/usr/sbin/dpkg-preconfigure",
+            "/tmp/tzdata.config.aB3dE9",
+            "/bin/sh /tmp/tzdata.config.aB3dE9 configure",
+        ),
+    ),
+    (
+        "Program run from a folder that anybody may write to",
+        (SHELL, "/var/tmp/.ICE-unix/x", "./x"),
+        (
+            "/usr/bin/cargo",
+            "/tmp/.tmpaB3dE9/target/debug/x",
+            "target/debug/x",
+        ),
+    ),
+    (
+        "Program run from a tree in a folder that anybody may write to",
         (SHELL, "/tmp/go-build1/x", "/tmp/go-build1/x"),
         ("/usr/lib/go/bin/go", "/tmp/go-build1/x", "/tmp/go-build1/x"),
+    ),
+    (
+        "Program run from a tree in a folder that anybody may write to",
+        (SHELL, "/tmp/.tmpaB3dE9/x", "./x"),
+        ("/usr/bin/make", "/var/tmp/build/tests/unit", "tests/unit"),
     ),
     (
         "Miner of coins",
@@ -379,6 +402,18 @@ const DEEDS: &[(&str, &str, &str)] = &[
             "ancestors": [{"process": {"pid": 4, "start": 1}, "executable": "/usr/sbin/php-fpm8.2"}]}}}"#,
         r#"{"picket": {"process": {"file": {"device": 1, "inode": 2},
             "ancestors": [{"process": {"pid": 4, "start": 1}, "executable": "/usr/sbin/php-fpm8.2"}]}}}"#,
+    ),
+    (
+        "Program run from a folder that anybody may write to",
+        r#"{"process": {"executable": "/tmp/a/b"},
+            "picket": {"process": {"ancestors": [{"process": {"pid": 4, "start": 1}, "executable": "/usr/sbin/php-fpm8.2"}]}}}"#,
+        r#"{"process": {"executable": "/srv/a/b"},
+            "picket": {"process": {"ancestors": [{"process": {"pid": 4, "start": 1}, "executable": "/usr/sbin/php-fpm8.2"}]}}}"#,
+    ),
+    (
+        "Library preloaded from a folder that anybody may write to",
+        r#"{"process": {"env_vars": ["LD_AUDIT=/dev/shm/a.so"]}}"#,
+        r#"{"process": {"env_vars": ["LD_LIBRARY_PATH=/tmp/x/target/debug/deps:/usr/lib"]}}"#,
     ),
     (
         "Program whose file was deleted",

@@ -1,5 +1,6 @@
 //! `picket rules list`: what is said of a rule is shown by an example, and what it lacks is named.
 
+use picket_tests::line::Line;
 use picket_tests::picket;
 use serde_json::Value;
 use std::fs;
@@ -345,11 +346,53 @@ fn what_no_sensor_sees_cannot_fire_and_says_which() {
         some("signals"),
     ];
     assert_eq!(said("poll"), [&[const { None }; 4], &deeds[..]].concat());
-    let programs = || some("programs start and end");
+    let programs = || some("programs start");
     assert_eq!(
         said("none"),
-        [&[None, programs(), programs(), programs()], &deeds[..]].concat()
+        [&[None, programs(), programs(), some("programs end")], &deeds[..]].concat()
     );
+}
+
+#[test]
+fn an_agent_that_had_to_fall_back_says_itself_what_cannot_fire() {
+    let mut line = Line::start("[process]\nsensor = \"auto\"\n");
+    let list = |line: &Line| -> Vec<(String, bool)> {
+        let listed = line
+            .operate(&["rules", "list", "--json", "--rules", SHIPPED])
+            .unwrap();
+        let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+        let row = |row: &Value| (row["log_source"].to_string(), row["can_fire"] == true);
+        listed.iter().map(row).collect()
+    };
+    // Whoever asks could load the program, but the agent could not, and rules in force are those of the agent.
+    assert!(list(&line).iter().all(|(_, can_fire)| *can_fire));
+    let without = "-bpf,-sys_admin";
+    line.run_through(&[
+        "setpriv",
+        &format!("--bounding-set={without}"),
+        &format!("--inh-caps={without}"),
+    ]);
+    line.start_agent();
+    let listed = list(&line);
+    for (log_source, can_fire) in &listed {
+        let needs_the_kernel = ["network_connection", "privilege_change", "signal"];
+        let is_unseen = needs_the_kernel.iter().any(|name| log_source.contains(name));
+        assert_eq!(*can_fire, !is_unseen, "{log_source}");
+    }
+    assert!(listed.iter().any(|(_, can_fire)| !can_fire));
+    let status: Value = serde_json::from_str(&line.operate(&["status", "--json"]).unwrap()).unwrap();
+    let sees = status["sees"].as_array().unwrap();
+    assert!(
+        sees.contains(&"programs".into()) && !sees.contains(&"connections".into()),
+        "{status}"
+    );
+    let doctor = line.agent(&["doctor", "--json"]).output().unwrap();
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert!(
+        told.contains("the agent watches programs, of which the kernel's process connector tells"),
+        "{told}"
+    );
+    line.end_agent(false);
 }
 
 #[test]

@@ -3,27 +3,28 @@
 //! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
 
 use super::actor::{Acting, Ask};
+use super::costs::{self, Costs};
 use super::historian::{Note, Recall, Told};
 use super::rules::{InForce, Rules};
+use super::running::{Processes, Running};
+use super::socket::{bind, may_act};
 use super::spawn;
 use crate::config::{Mode, Settings};
 use crate::history::Story;
+use crate::observation::Subject;
 use crate::queue::Sender;
 use crate::respond::Held;
 use crate::send::Up;
 use crate::spool::{Pending, Spool};
 use crate::sys::Stop;
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use nix::unistd::{Gid, Group, chown, geteuid};
 use picket_common::action::Target;
 use picket_common::ids::RecordId;
 use picket_common::record::{Lane, Outcome};
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder};
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,8 +32,6 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The group whose members may read.
-const READERS: &str = "picket-read";
 /// How long the other side may take to ask, and the agent to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A question is no longer.
@@ -53,6 +52,10 @@ pub enum Request {
         /// How many.
         last: usize,
     },
+    /// What does it cost?
+    Costs,
+    /// What runs?
+    Processes,
     /// What is there to tell of a finding or an action?
     Story {
         /// Its id.
@@ -90,6 +93,10 @@ pub enum Reply {
         /// How many findings and outcomes could not be kept on the host since the agent started.
         lost: u64,
     },
+    /// To [`Request::Costs`].
+    Costs(Box<costs::Report>),
+    /// To [`Request::Processes`], by their numbers.
+    Processes(Vec<Running>),
     /// To [`Request::Story`].
     Story(Option<Box<Story>>),
     /// What was done.
@@ -113,6 +120,8 @@ pub struct Report {
     pub acting: String,
     /// What it watches.
     pub watching: Vec<String>,
+    /// What is seen through that.
+    pub sees: BTreeSet<Subject>,
     /// Findings, actions and losses that the collector does not have yet.
     pub findings: Pending,
     /// Events that the collector does not have yet.
@@ -132,6 +141,7 @@ pub(super) struct Status {
     started: Timestamp,
     mode: Mode,
     watching: Vec<String>,
+    sees: BTreeSet<Subject>,
     spool: Arc<Mutex<Spool>>,
     rules: Arc<Rules>,
     acting: Acting,
@@ -149,13 +159,14 @@ impl Status {
         settings: &Settings,
         spool: Arc<Mutex<Spool>>,
         rules: Arc<Rules>,
-        watching: Vec<String>,
+        (watching, sees): (Vec<String>, BTreeSet<Subject>),
         acting: Acting,
     ) -> Self {
         Self {
             started: now(),
             mode: settings.respond.mode,
             watching,
+            sees,
             spool,
             rules,
             acting,
@@ -193,6 +204,7 @@ impl Status {
             },
             acting: self.acting.get(),
             watching: self.watching.clone(),
+            sees: self.sees.clone(),
             findings: spool.pending(Lane::Findings),
             events: spool.pending(Lane::Events),
             lost: spool.lost(),
@@ -208,6 +220,8 @@ pub(super) struct Control {
     pub(super) ask: Sender<Ask>,
     pub(super) status: Arc<Status>,
     pub(super) history: Sender<Note>,
+    pub(super) processes: Processes,
+    pub(super) costs: Arc<Costs>,
     pub(super) stop: Stop,
 }
 
@@ -299,6 +313,15 @@ impl Control {
                 };
             }
             Request::Findings { last } => return self.recall(Recall::Last(last)),
+            Request::Costs => return Reply::Costs(Box::new(self.costs.report(self.status.rules.costs()))),
+            Request::Processes => {
+                // Without a history the processes are there all the same.
+                let stories = match self.recall(Recall::Last(usize::MAX)) {
+                    Reply::Findings { stories, .. } => stories,
+                    _ => Vec::new(),
+                };
+                return Reply::Processes(self.processes.running(stories));
+            }
             Request::Story { id } => return self.recall(Recall::Story(id)),
             _ if !may_act => return Reply::Error("only root may act".to_owned()),
             Request::Act { target, ttl, reason } => Ask::Act {
@@ -330,33 +353,8 @@ impl Control {
     }
 }
 
-/// Whether the other side is root, or the agent's own user; the kernel says who it is.
-fn may_act(stream: &UnixStream) -> io::Result<bool> {
-    let peer = getsockopt(stream, PeerCredentials)?;
-    Ok(peer.uid() == 0 || peer.uid() == geteuid().as_raw())
-}
-
 fn busy() -> Reply {
     Reply::Error("the agent is ending, or too busy to answer".to_owned())
-}
-
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-    }
-    // Only one agent has the spool, so a socket that is there is left over.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    if let Ok(Some(group)) = Group::from_name(READERS)
-        && chown(path, None, Some(Gid::from_raw(group.gid.as_raw()))).is_ok()
-    {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    }
-    Ok(listener)
 }
 
 /// Asks the agent that listens on `path`.

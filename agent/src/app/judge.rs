@@ -1,13 +1,14 @@
 //! The thread that makes events of observations, and findings of events.
 
 use super::actor::Ask;
+use super::costs::{Costs, watch};
 use super::historian::Note;
 use super::keeper::Kept;
 use super::mask::Mask;
 use super::rules::Rules;
 use crate::config::{Keep, Process};
 use crate::detect::{Detector as _, Findings, Hashes, Sigma};
-use crate::enrich::{Amended, Enricher, Inquiries};
+use crate::enrich::{Amended, Enricher};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
 use crate::queue::Sender;
@@ -19,6 +20,7 @@ use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
 use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, PoisonError};
 
 /// Where to what was judged goes.
 pub(super) struct Ways {
@@ -34,10 +36,10 @@ pub(super) fn judge(
     rules: &Rules,
     settings: &Process,
     observed: &Receiver<Observation>,
-    inquiries: Inquiries,
+    enricher: &Mutex<Enricher>,
+    costs: &Costs,
     ways: Ways,
 ) {
-    let mut enricher = Enricher::new(jiff::tz::TimeZone::system(), now()).asking(inquiries);
     let mut judge = Judge {
         sigma: None,
         hashes: Hashes::default(),
@@ -61,13 +63,26 @@ pub(super) fn judge(
             cursor: cursor.map(|cursor| (seen.origin.source.clone(), cursor)),
         };
         let again = seen.again;
-        enricher.enrich(seen, &mut events);
+        let amended = {
+            // Whoever asks for the processes waits for no more than one observation.
+            let mut enricher = enricher.lock().unwrap_or_else(PoisonError::into_inner);
+            enricher.enrich(seen, &mut events);
+            enricher.take_amended()
+        };
         for event in events.drain(..) {
+            let measured = costs.count(&event);
+            if let (Some(sigma), Some(_)) = (&mut judge.sigma, &measured) {
+                sigma.measure(Some(watch));
+            }
             if judge.event(event, again, &mut kept.records).is_err() {
                 return;
             }
+            if let Some(measured) = measured {
+                costs.add(&measured);
+                judge.sigma.iter_mut().for_each(|sigma| sigma.measure(None));
+            }
         }
-        for amended in enricher.take_amended() {
+        for amended in amended {
             if judge.amended(amended, &mut kept.records).is_err() {
                 return;
             }

@@ -59,7 +59,8 @@ impl Mask {
         }
     }
 
-    fn program(&self, program: &mut Program) {
+    /// Masks the command lines of a process.
+    pub(super) fn program(&self, program: &mut Program) {
         program.command_line.iter_mut().for_each(|line| self.line(line));
         self.ancestors(&mut program.ancestors);
     }

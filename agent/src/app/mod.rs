@@ -6,6 +6,7 @@
 
 mod actor;
 pub mod control;
+pub mod costs;
 mod courier;
 mod historian;
 mod judge;
@@ -13,9 +14,11 @@ mod keeper;
 mod mask;
 mod rule_watch;
 mod rules;
+pub mod running;
+mod socket;
 
 use crate::config::Settings;
-use crate::enrich::Inquirer;
+use crate::enrich::{Enricher, Inquirer};
 use crate::observation::{Cursor, Observation};
 use crate::plugs;
 use crate::queue::{Sender, queue};
@@ -26,6 +29,7 @@ use crate::spool::{Spool, SpoolError};
 use crate::sys::Stop;
 use actor::Actor;
 use control::{Control, Status};
+use costs::Costs;
 use historian::Historian;
 use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
@@ -72,7 +76,6 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         .map_err(|error| AppError::System("signals", error.into()))?;
     let stop = Stop::new().map_err(system("eventfd"))?;
     let changes = rules::watch(settings);
-    let rules = Arc::new(Rules::load(settings));
 
     let (spool, recovery) = Spool::open(&settings.spool.directory, settings.spool.quota)?;
     for gap in &recovery.gaps {
@@ -93,6 +96,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
     let mut begun = plugs::sensors(settings, &cursors, &notice);
+    let seen = plugs::seen(&begun);
+    let rules = Arc::new(Rules::load(settings, seen.clone()));
     let places: Vec<_> = begun.iter_mut().flat_map(|sensor| sensor.begin()).collect();
     if let Err(error) = first_places(&spool, &places) {
         tracing::warn!("{error}; were the agent killed now, it would begin somewhere else");
@@ -128,25 +133,39 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         Arc::clone(&reached),
     )?;
     let acting = actor.acting();
-    let status = Status::new(settings, Arc::clone(&spool), Arc::clone(&rules), watched, acting);
+    let status = Status::new(
+        settings,
+        Arc::clone(&spool),
+        Arc::clone(&rules),
+        (watched, seen),
+        acting,
+    );
     let status = Arc::new(status);
+    let enricher = Enricher::new(jiff::tz::TimeZone::system(), jiff::Timestamp::now().into());
+    let enricher = Arc::new(Mutex::new(enricher.asking(inquiries.clone())));
+    let costs = Arc::new(Costs::default());
     let control = Control {
         ask: ask.clone(),
         status: Arc::clone(&status),
         history: note.clone(),
+        costs: Arc::clone(&costs),
+        processes: running::Processes {
+            enricher: Arc::clone(&enricher),
+            mask: mask::Mask::new(&settings.process.mask),
+        },
         stop: stop.clone(),
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
         let (rules, process) = (Arc::clone(&rules), settings.process.clone());
-        let inquiries = inquiries.clone();
+        let costs = Arc::clone(&costs);
         let ways = judge::Ways {
             actor: ask,
             keeper: judged.clone(),
             historian: note,
         };
         spawn("judge", move || {
-            judge::judge(&rules, &process, &to_judge, inquiries, ways)
+            judge::judge(&rules, &process, &to_judge, &enricher, &costs, ways)
         })?
     };
     let acting = spawn("actor", move || actor.act(&asked))?;
@@ -156,7 +175,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     }
     let mut historian = Historian::new(&settings.history());
     threads.push(spawn("historian", move || historian.listen(&noted))?);
-    threads.push(spawn("notices", move || hear(&notices, &judged))?);
+    threads.push(spawn("notices", move || hear(&notices, &costs, &judged))?);
     let courier = courier::start(settings, user, Arc::clone(&watch), spool, status, reached)?;
 
     // Whoever started it may wait for this line; nobody has to.
@@ -216,10 +235,11 @@ fn supervise(mut sensor: Box<dyn Sensor>, queue: &Sender<Observation>, stop: &St
     }
 }
 
-fn hear(notices: &mpsc::Receiver<Notice>, judged: &Sender<Kept>) {
+fn hear(notices: &mpsc::Receiver<Notice>, costs: &Costs, judged: &Sender<Kept>) {
     for notice in notices {
         tracing::warn!("{notice}");
         if let Notice::Lost { place, lost, reason } = notice {
+            costs.lost(&place, lost);
             // A closed queue means that the agent is ending.
             let _ = judged.wait(Kept::lost(place, lost, reason));
         }

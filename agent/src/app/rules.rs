@@ -1,14 +1,17 @@
 //! The rules in force, and those that take their place when they are loaded anew.
 
+use super::costs::{EACH, Rule, estimated};
 use super::rule_watch::RuleWatch;
 use crate::config::Settings;
-use crate::detect::{Exception, Hashes, Sigma, Sources, load};
+use crate::detect::{Cost, Exception, Hashes, Sigma, Sources, load};
 use crate::history::LastGood;
-use crate::plugs;
+use crate::observation::Subject;
 use crate::sys::Stop;
+use picket_common::finding::RuleRef;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// More problems than these are counted and not named, so that a report stays short.
 const NAMED: usize = 50;
@@ -16,6 +19,8 @@ const NAMED: usize = 50;
 /// Loads rules for whoever judges by them.
 pub(super) struct Rules {
     settings: Settings,
+    /// What the sensors see.
+    seen: BTreeSet<Subject>,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
     fresh: Mutex<Option<(Sigma, Hashes)>>,
@@ -28,6 +33,7 @@ struct State {
     rules: usize,
     exceptions: Vec<Exception>,
     hashes: Hashes,
+    costs: Vec<(RuleRef, Arc<Cost>)>,
     problems: Vec<String>,
 }
 
@@ -60,10 +66,11 @@ pub struct HeldBack {
 }
 
 impl Rules {
-    /// Loads the rules that the settings name. What is wrong is said; the rest counts.
-    pub(super) fn load(settings: &Settings) -> Self {
+    /// Loads the rules that the settings name, as far as they are about what is seen. What is wrong is said; the rest counts.
+    pub(super) fn load(settings: &Settings, seen: BTreeSet<Subject>) -> Self {
         let rules = Self {
             settings: settings.clone(),
+            seen,
             loading: Mutex::default(),
             fresh: Mutex::default(),
             state: Mutex::default(),
@@ -98,9 +105,7 @@ impl Rules {
         if let Err(error) = kept.save() {
             tracing::warn!("the last good rules cannot be kept: {error}");
         }
-        let sigma = loaded
-            .sigma
-            .only(|needs| plugs::unseen(needs, &self.settings).is_none());
+        let sigma = loaded.sigma.only(|subject| self.seen.contains(&subject));
         let rules = sigma.rules();
         tracing::info!(
             "{rules} rules and {} exceptions are in force",
@@ -113,6 +118,7 @@ impl Rules {
             rules,
             exceptions: loaded.exceptions,
             hashes: loaded.hashes.clone(),
+            costs: sigma.costs(),
             problems,
         };
         *lock(&self.fresh) = Some((sigma, loaded.hashes));
@@ -135,6 +141,23 @@ impl Rules {
     /// Rules that were loaded since this was last asked.
     pub(super) fn take(&self) -> Option<(Sigma, Hashes)> {
         lock(&self.fresh).take()
+    }
+
+    /// What the rules in force cost since they were loaded, as far as they were asked for anything.
+    pub(super) fn costs(&self) -> Vec<Rule> {
+        let state = lock(&self.state);
+        let asked = state
+            .costs
+            .iter()
+            .filter(|(_, cost)| cost.asked() + cost.matches() > 0);
+        let rule = |(rule, cost): &(RuleRef, Arc<Cost>)| Rule {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            asked: cost.asked() * EACH,
+            seconds: estimated(cost.took()),
+            matches: cost.matches(),
+        };
+        asked.map(rule).collect()
     }
 
     /// What is in force.

@@ -30,7 +30,10 @@ impl Kill {
     pub(super) fn run(self) -> Result<(), Failure> {
         let pid = self.pid;
         // The one that the operator sees now, should it end before the agent is asked.
-        let start = Stat::read(pid).map_err(|_| Failure::NoProcess(pid))?.start;
+        let start = Stat::read(pid)
+            .map_err(|_| Failure::NoProcess(pid))?
+            .process
+            .start;
         let scope = match (self.tree, self.session) {
             (false, false) => Scope::Process,
             (true, _) => Scope::Tree,

@@ -15,6 +15,7 @@ mod lines;
 mod mail;
 mod parse;
 mod program;
+mod ps;
 mod replay;
 mod rules;
 mod run;
@@ -24,6 +25,7 @@ mod scan_worker;
 mod sentence;
 mod status;
 mod story;
+mod top;
 
 use clap::Parser;
 use picket_common::terminal::Plain;
@@ -63,6 +65,8 @@ pub enum Command {
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
+    /// Show the processes that run, as a tree, with the findings about them.
+    Ps(ps::Ps),
     /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
@@ -78,6 +82,8 @@ pub enum Command {
     ScanWorker(scan_worker::ScanWorker),
     /// Show how the running agent is.
     Status(status::Status),
+    /// Show what the agent costs, by rule and by executable.
+    Top(top::Top),
     /// Take back what the agent did.
     Undo(blocks::Undo),
 }
@@ -103,6 +109,7 @@ impl Command {
             Self::Kill(kill) => kill.run(),
             Self::Mail(mail) => mail.run(),
             Self::Parse(parse) => parse.run(),
+            Self::Ps(ps) => ps.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
@@ -112,6 +119,7 @@ impl Command {
             },
             Self::ScanWorker(worker) => worker.run(),
             Self::Status(status) => status.run(),
+            Self::Top(top) => top.run(),
             Self::Undo(undo) => undo.run(),
         };
         match done {

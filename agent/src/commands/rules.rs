@@ -2,17 +2,21 @@
 
 use super::Failure;
 use super::run::load;
+use crate::app::control::{self, Reply, Request};
 use crate::config::Settings;
 use crate::detect::{self, About, Proof, Sources};
 use crate::history::LastGood;
+use crate::observation::Subject;
 use crate::plugs;
 use clap::Subcommand;
 use picket_common::ndjson;
 use picket_common::terminal::Plain;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 /// Where an installed agent has its configuration.
 const CONFIG: &str = "/etc/picket/picket.toml";
@@ -83,7 +87,8 @@ impl Rules {
         }
         let proofs = loaded.sigma.prove();
         let rows = loaded.about.iter().zip(&proofs);
-        let rows: Vec<Row<'_>> = rows.map(|(about, proof)| row(about, proof, &settings)).collect();
+        let seen = seen(&settings)?;
+        let rows: Vec<Row<'_>> = rows.map(|(about, proof)| row(about, proof, &seen)).collect();
         let mut output = BufWriter::new(io::stdout().lock());
         if json {
             ndjson::write(&mut output, &rows)?;
@@ -102,11 +107,22 @@ fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     }
 }
 
-fn row<'a>(about: &'a About, proof: &'a Proof, settings: &Settings) -> Row<'a> {
-    let unseen = proof
-        .needs
-        .iter()
-        .find_map(|needs| plugs::unseen(*needs, settings));
+/// What the running agent's sensors see; without one, what they would see if it were started now.
+fn seen(settings: &Settings) -> Result<BTreeSet<Subject>, Failure> {
+    if let Ok(Reply::Status(report)) = control::ask(&settings.agent.socket, &Request::Status) {
+        return Ok(report.sees);
+    }
+    if !nix::unistd::geteuid().is_root() {
+        let text =
+            "the agent cannot be asked, so this is what an agent of this user would see; root's sees more";
+        writeln!(io::stderr(), "picket: {text}")?;
+    }
+    let (notices, _) = mpsc::channel();
+    Ok(plugs::seen(&plugs::sensors(settings, &BTreeMap::new(), &notices)))
+}
+
+fn row<'a>(about: &'a About, proof: &'a Proof, seen: &BTreeSet<Subject>) -> Row<'a> {
+    let unseen = proof.needs.iter().find_map(|needs| plugs::unseen(*needs, seen));
     let reason = proof.fires.as_ref().err().cloned();
     let reason = reason.or_else(|| unseen.map(str::to_owned));
     Row {

@@ -1,8 +1,10 @@
 //! What every rule has, whether it matches or counts.
 
+use super::cost::Cost;
 use super::exceptions::Exceptions;
 use picket_common::finding::{RuleRef, Severity};
 use rsigma_parser::Level;
+use std::sync::Arc;
 
 /// What people need to know of a rule.
 pub(super) struct Meta {
@@ -12,6 +14,7 @@ pub(super) struct Meta {
     /// Whether it makes findings of its own, or is only counted by others.
     pub(super) reports: bool,
     pub(super) exceptions: Exceptions,
+    pub(super) cost: Arc<Cost>,
 }
 
 pub(super) fn meta(
@@ -41,6 +44,7 @@ pub(super) fn meta(
         suggests,
         reports: true,
         exceptions: Exceptions::default(),
+        cost: Arc::default(),
     }
 }
 

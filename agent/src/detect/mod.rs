@@ -6,6 +6,7 @@
 mod about;
 mod candidates;
 mod correlation;
+mod cost;
 mod definition;
 mod exception_files;
 mod exceptions;
@@ -30,6 +31,7 @@ mod witness;
 mod words;
 
 pub use about::About;
+pub use cost::{Cost, Watch};
 pub use exceptions::Exception;
 pub use hashes::Hashes;
 pub use load::{Loaded, Sources, load};
@@ -37,7 +39,6 @@ pub use proof::Proof;
 pub use rule_files::Problem;
 pub use sigma::Sigma;
 pub use threshold::Counters;
-pub use topic::Needs;
 
 use picket_common::event::Event;
 use picket_common::finding::Finding;

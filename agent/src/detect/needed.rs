@@ -179,10 +179,11 @@ mod tests {
             of(&format!("{two}b: {{Image: /bin/id}}, condition: a and b}}")),
             some(&["id"])
         );
-        let selector = "{a_1: {Image: /bin/id}, a_2: {Image|endswith: /w, b: c}, ";
+        // Of two that are worth the same either may be taken.
+        let selector = "{a_1: {Image: /bin/id}, a_2: {Image|endswith: [/v, /w], b: c}, ";
         assert_eq!(
             of(&format!("{selector}condition: 1 of a_*}}")),
-            some(&["id", "w"])
+            some(&["id", "v", "w"])
         );
         assert_eq!(
             of(&format!("{selector}a_3: {{b: c}}, condition: 1 of a_*}}")),

@@ -3,9 +3,10 @@
 use super::rules::{Correlation, Single};
 use super::sigma::Sigma;
 use super::threshold::{Kind, Table};
-use super::topic::{Needs, Topic};
+use super::topic::Topic;
 use super::witness::{self, Example, Unmade};
 use super::{Detector as _, Findings};
+use crate::observation::Subject;
 use picket_common::event::{Event, Payload};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
@@ -21,7 +22,7 @@ pub struct Proof {
     /// Its log source, in a few words; of one that counts those of all that it counts.
     pub log_source: String,
     /// What its example consists of.
-    pub needs: BTreeSet<Needs>,
+    pub needs: BTreeSet<Subject>,
     /// Whether it fires on an example of what it looks for, or why not.
     pub fires: Result<(), String>,
 }
@@ -218,19 +219,19 @@ impl Sigma {
     }
 }
 
-fn needs(single: &Single) -> Needs {
+fn needs(single: &Single) -> Subject {
     single.topic.needs()
 }
 
-fn needed_for(payload: &Payload) -> Needs {
+fn needed_for(payload: &Payload) -> Subject {
     match payload {
-        Payload::Auth(_) => Needs::Logins,
-        Payload::Exec(_) => Needs::Programs,
-        Payload::Exit(_) => Needs::Exits,
-        Payload::Connect(_) => Needs::Connections,
-        Payload::Privilege(_) => Needs::Privileges,
-        Payload::Signal(_) => Needs::Signals,
-        Payload::File(_) => Needs::Others,
+        Payload::Auth(_) => Subject::Logins,
+        Payload::Exec(_) => Subject::Programs,
+        Payload::Exit(_) => Subject::Exits,
+        Payload::Connect(_) => Subject::Connections,
+        Payload::Privilege(_) => Subject::Privileges,
+        Payload::Signal(_) => Subject::Signals,
+        Payload::File(_) => Subject::Others,
     }
 }
 

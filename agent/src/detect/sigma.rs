@@ -2,17 +2,21 @@
 
 use super::Detector;
 use super::candidates::{Candidates, Shown};
+use super::cost::{Cost, Watch};
 use super::exceptions::Exception;
 use super::fields::{self, Exec, Record, View};
 use super::found::finding;
 use super::rules::{Compiled, Correlation, Single};
 use super::signature::{self, Verdict};
 use super::threshold::{Counters, Kind, Table};
-use super::topic::{Needs, Topic};
+use super::topic::Topic;
 use super::{Findings, grouping};
+use crate::observation::Subject;
 use picket_common::event::{AuthEvent, Event, ExecEvent, Payload};
+use picket_common::finding::RuleRef;
 use rsigma_eval::compiler::eval_condition;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// All loaded rules and the state of those that count.
 pub struct Sigma {
@@ -24,6 +28,7 @@ pub struct Sigma {
     next_slot: usize,
     /// The rules that an event meets; between two events it is empty.
     met: Vec<usize>,
+    watch: Option<Watch>,
 }
 
 impl Sigma {
@@ -37,6 +42,7 @@ impl Sigma {
             correlations,
             table: Table::new(groups),
             met: Vec::new(),
+            watch: None,
         }
     }
 
@@ -96,7 +102,11 @@ impl Sigma {
         match &event.payload {
             Payload::Auth(auth) => {
                 let rules = self.candidates.logins(auth).iter().copied();
-                met.extend(rules.filter(|at| self.singles.get(*at).is_some_and(|single| single.fits(auth))));
+                met.extend(rules.filter(|at| {
+                    self.singles
+                        .get(*at)
+                        .is_some_and(|single| single.fits(auth, self.watch))
+                }));
             }
             Payload::Exec(exec) => self.meet_program(exec, met),
             Payload::Connect(connect) => some(&self.candidates.connections, &View::Connect(connect), met),
@@ -145,14 +155,19 @@ impl Sigma {
     /// Adds those of the rules that match, once each.
     fn ask(&self, rules: impl Iterator<Item = usize>, view: &View<'_>, met: &mut Vec<usize>) {
         for at in rules {
-            if self.singles.get(at).is_some_and(|single| single.asked(view)) && !met.contains(&at) {
+            if self
+                .singles
+                .get(at)
+                .is_some_and(|single| single.asked(view, self.watch))
+                && !met.contains(&at)
+            {
                 met.push(at);
             }
         }
     }
 
     /// Lets go of what rules are matched by that are about something no sensor sees.
-    pub fn only(mut self, is_seen: impl Fn(Needs) -> bool) -> Self {
+    pub fn only(mut self, is_seen: impl Fn(Subject) -> bool) -> Self {
         for single in &mut self.singles {
             if !is_seen(single.topic.needs()) {
                 single.compiled.detections = HashMap::new();
@@ -168,6 +183,19 @@ impl Sigma {
     pub fn rules(&self) -> usize {
         let held = |single: &&Single| !single.compiled.conditions.is_empty();
         self.singles.iter().filter(held).count() + self.correlations.len()
+    }
+
+    /// From now on it is measured how long rules take, or is not any more.
+    pub fn measure(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
+    }
+
+    /// What each rule costs, as it goes on.
+    pub fn costs(&self) -> Vec<(RuleRef, Arc<Cost>)> {
+        let singles = self.singles.iter().map(|single| &single.meta);
+        let all = singles.chain(self.correlations.iter().map(|rule| &rule.meta));
+        all.map(|meta| (meta.rule.clone(), Arc::clone(&meta.cost)))
+            .collect()
     }
 
     /// How many groups are kept at the moment.
@@ -197,6 +225,7 @@ impl Detector for Sigma {
             let Some(single) = self.singles.get(at) else {
                 continue;
             };
+            single.meta.cost.matched();
             if single.meta.exceptions.hold_back(event) {
                 continue;
             }
@@ -217,7 +246,7 @@ impl Detector for Sigma {
 }
 
 impl Single {
-    fn fits(&self, auth: &AuthEvent) -> bool {
+    fn fits(&self, auth: &AuthEvent, watch: Option<Watch>) -> bool {
         let Topic::Logins { verdicts, program } = &self.topic else {
             return false;
         };
@@ -225,17 +254,22 @@ impl Single {
         match verdicts.get(signature::of(auth)) {
             _ if other => false,
             Some(Verdict::Yes) => true,
-            Some(Verdict::Ask) => self.asked(&View::Auth(auth)),
+            Some(Verdict::Ask) => self.asked(&View::Auth(auth), watch),
             _ => false,
         }
     }
 
-    fn asked(&self, view: &View<'_>) -> bool {
+    fn asked(&self, view: &View<'_>, watch: Option<Watch>) -> bool {
         let compiled = &self.compiled;
-        compiled
-            .conditions
-            .iter()
-            .any(|condition| eval_condition(condition, &compiled.detections, view, &mut Vec::new()))
+        let ask = || {
+            let mut conditions = compiled.conditions.iter();
+            conditions.any(|condition| eval_condition(condition, &compiled.detections, view, &mut Vec::new()))
+        };
+        let Some(watch) = watch else { return ask() };
+        let began = watch();
+        let matches = ask();
+        self.meta.cost.add(watch().saturating_sub(began));
+        matches
     }
 }
 
@@ -265,6 +299,7 @@ fn count(
         let Some(fired) = fired else {
             continue;
         };
+        correlation.meta.cost.matched();
         if correlation.meta.reports {
             let names = correlation.groups.get(*step).into_iter().flatten();
             let group =
@@ -398,9 +433,9 @@ detection: {a: {a2|contains: Bash}, b: {exe|startswith: /tmp}, c: {key: x}, cond
             let view = Exec::new(&exec);
             let all = (0..sigma.singles.len()).filter(|at| {
                 let single = &sigma.singles[*at];
-                let record = |record| single.asked(&View::Audit(&view, record));
+                let record = |record| single.asked(&View::Audit(&view, record), None);
                 match single.topic {
-                    Topic::Programs => single.asked(&View::Exec(&view)),
+                    Topic::Programs => single.asked(&View::Exec(&view), None),
                     Topic::Audit => record(Record::Syscall) || record(Record::Execve),
                     _ => false,
                 }

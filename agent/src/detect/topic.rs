@@ -1,6 +1,7 @@
 //! What kind of event a rule is about, by its log source: it is asked about no other.
 
 use super::signature::{self, Verdict};
+use crate::observation::Subject;
 use rsigma_eval::CompiledRule;
 use rsigma_parser::LogSource;
 
@@ -29,25 +30,6 @@ pub(super) enum Topic {
     Others,
 }
 
-/// What has to be seen for a rule to fire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Needs {
-    /// What authentication logs say.
-    Logins,
-    /// Programs that are started.
-    Programs,
-    /// Connections.
-    Connections,
-    /// Programs that end.
-    Exits,
-    /// Programs that become root as none should.
-    Privileges,
-    /// Signals from one program to another.
-    Signals,
-    /// Something that this agent knows no events of.
-    Others,
-}
-
 /// The service that stands in the log source of rules about what Sigma has no category for.
 const OURS: &str = "picket";
 
@@ -72,15 +54,15 @@ impl Topic {
         }
     }
 
-    pub(super) const fn needs(&self) -> Needs {
+    pub(super) const fn needs(&self) -> Subject {
         match self {
-            Self::Logins { .. } => Needs::Logins,
-            Self::Programs | Self::Audit => Needs::Programs,
-            Self::Connections => Needs::Connections,
-            Self::Exits => Needs::Exits,
-            Self::Privileges => Needs::Privileges,
-            Self::Signals => Needs::Signals,
-            Self::Others => Needs::Others,
+            Self::Logins { .. } => Subject::Logins,
+            Self::Programs | Self::Audit => Subject::Programs,
+            Self::Connections => Subject::Connections,
+            Self::Exits => Subject::Exits,
+            Self::Privileges => Subject::Privileges,
+            Self::Signals => Subject::Signals,
+            Self::Others => Subject::Others,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::observation::{Body, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
 use jiff::tz::TimeZone;
-use picket_common::event::{AuthEvent, Event, Payload};
+use picket_common::event::{AuthEvent, Event, Payload, Program};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
 
@@ -51,6 +51,11 @@ impl Enricher {
     /// The events of which more became known with the last observations.
     pub fn take_amended(&mut self) -> Vec<Amended> {
         self.programs.take_amended()
+    }
+
+    /// All processes that run, as far as is known, in no order. Of the ancestors only the parent is named, by its number alone.
+    pub fn running(&mut self) -> Vec<Program> {
+        self.programs.running()
     }
 
     /// Adds the events that an observation tells of.

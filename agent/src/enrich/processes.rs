@@ -46,7 +46,7 @@ type Key = (u64, u32);
 pub(super) struct Seen {
     pub(super) process: ProcessId,
     /// Who started it, though that may have ended since and another have taken its place.
-    parent: Option<ProcessId>,
+    pub(super) parent: Option<ProcessId>,
     /// The process that let in whoever it belongs to: see [`super::logins`].
     pub(super) server: Option<Server>,
     /// Copies of a process run the same.
@@ -175,6 +175,15 @@ impl Processes {
             ));
         }
         ancestors
+    }
+
+    /// The processes of this host that are not known to have ended.
+    pub(super) fn running(&self) -> Vec<Seen> {
+        let running = self
+            .seen
+            .iter()
+            .filter(|((host, _), seen)| *host == 0 && !seen.ended);
+        running.map(|(_, seen)| seen.clone()).collect()
     }
 
     /// Notes that a process ended.

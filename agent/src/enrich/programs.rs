@@ -11,8 +11,8 @@ use crate::sys::{Clocks, Process, version};
 use compact_str::CompactString;
 use nix::sys::stat::stat;
 use picket_common::event::{
-    AuthEvent, ConnectEvent, Event, ExecEvent, ExecutedFile, ExitEvent, FileVersion, Payload, PrivilegeEvent,
-    Program, SignalEvent,
+    Ancestor, AuthEvent, ConnectEvent, Event, ExecEvent, ExecutedFile, ExitEvent, FileVersion, Payload,
+    PrivilegeEvent, Program, SignalEvent,
 };
 use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
@@ -235,17 +235,36 @@ impl Programs {
         let Some(seen) = self.processes.find(process) else {
             return Program::unknown(process);
         };
-        let seen: Seen = seen.clone();
+        let seen = seen.clone();
+        let ancestors = self.processes.ancestors(seen.process);
+        self.described(&seen, ancestors)
+    }
+
+    /// All that run, as far as is known, in no order. Of the ancestors only the parent is named, and that by its number alone.
+    pub(super) fn running(&mut self) -> Vec<Program> {
+        let running = self.processes.running();
+        let describe = |seen: &Seen| {
+            let parent = seen.parent.map(|process| Ancestor {
+                process,
+                executable: None,
+                command_line: None,
+            });
+            self.described(seen, parent.into_iter().collect())
+        };
+        running.iter().map(describe).collect()
+    }
+
+    fn described(&mut self, seen: &Seen, ancestors: Vec<Ancestor>) -> Program {
         let login = self
             .clocks
-            .and_then(|clocks| self.logins.of(&seen, &self.users, &clocks));
+            .and_then(|clocks| self.logins.of(seen, &self.users, &clocks));
         Program {
             process: seen.process,
             executable: Some(seen.image.executable.clone()),
             command_line: Some(seen.image.command_line.clone()),
             effective_uid: Some(seen.image.credentials.effective_uid),
             user: self.users.name(seen.image.credentials.effective_uid),
-            ancestors: self.processes.ancestors(seen.process),
+            ancestors,
             login: login.map(|login| login.as_ref().clone().into()),
             container: seen.image.container.clone(),
         }

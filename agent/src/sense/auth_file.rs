@@ -4,7 +4,7 @@ use super::tail::{LONGEST, Tail};
 use super::watch::Watch;
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Start;
-use crate::observation::{Cursor, Observation};
+use crate::observation::{Cursor, Observation, Subject};
 use crate::queue::Sender;
 use crate::sys::Stop;
 use std::collections::{BTreeMap, VecDeque};
@@ -101,6 +101,10 @@ impl Sensor for AuthFile {
             .map(|log| log.path.display().to_string())
             .collect();
         format!("authentication logs {}", paths.join(", "))
+    }
+
+    fn sees(&self) -> Vec<Subject> {
+        vec![Subject::Logins]
     }
 
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {

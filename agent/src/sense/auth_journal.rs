@@ -2,7 +2,7 @@
 
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Start;
-use crate::observation::{Body, Cursor, Observation, Origin};
+use crate::observation::{Body, Cursor, Observation, Origin, Subject};
 use crate::queue::Sender;
 use crate::sys::Stop;
 use picket_common::time::Timestamp;
@@ -187,6 +187,10 @@ impl Sensor for AuthJournal {
 
     fn describe(&self) -> String {
         "the journal's authentication messages".to_owned()
+    }
+
+    fn sees(&self) -> Vec<Subject> {
+        vec![Subject::Logins]
     }
 
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {

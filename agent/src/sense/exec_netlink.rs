@@ -2,7 +2,7 @@
 
 use super::sightings::Sightings;
 use super::{Broken, Notice, SenseError, Sensor};
-use crate::observation::{Cursor, Observation, ProcessSeen};
+use crate::observation::{Cursor, Observation, ProcessSeen, Subject};
 use crate::queue::Sender;
 use crate::sys::{Clocks, ConnectorError, ProcConnector, Process, ProcessTold, Stop, Told};
 use compact_str::CompactString;
@@ -159,9 +159,13 @@ impl Sensor for ExecNetlink {
 
     fn describe(&self) -> String {
         format!(
-            "processes, of which the kernel's process connector tells; not seen are {}",
+            "programs, of which the kernel's process connector tells; not seen are {}",
             Self::BLIND
         )
+    }
+
+    fn sees(&self) -> Vec<Subject> {
+        vec![Subject::Programs, Subject::Exits]
     }
 
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {

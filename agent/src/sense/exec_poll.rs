@@ -2,7 +2,7 @@
 
 use super::sightings::Sightings;
 use super::{Broken, Notice, SenseError, Sensor};
-use crate::observation::{Cursor, Observation, ProcessSeen};
+use crate::observation::{Cursor, Observation, ProcessSeen, Subject};
 use crate::queue::Sender;
 use crate::sys::{Clocks, Process, Stat, Stop, pids};
 use compact_str::CompactString;
@@ -58,7 +58,7 @@ impl ExecPoll {
         let time = clocks.day(clocks.monotonic());
         for old in before.values() {
             let same = now.get(&old.process.pid).filter(|now| now.process == old.process);
-            if same.is_none_or(|now| now.has_ended) && !old.has_ended {
+            if same.is_none_or(|now| now.has_ended()) && !old.has_ended() {
                 let (process, status) = (old.process, ExitStatus::Unknown);
                 seen.add(time, ProcessSeen::Exited { process, status });
             }
@@ -70,7 +70,7 @@ impl ExecPoll {
                 let old = before
                     .get(&now.process.pid)
                     .filter(|old| old.process == now.process);
-                old.is_none_or(|old| old.image != now.image) && !now.has_ended && !now.is_kernel
+                old.is_none_or(|old| old.image != now.image) && !now.has_ended() && !now.is_kernel
             })
             .collect();
         fresh.sort_unstable_by_key(|stat| (stat.process.start, stat.process.pid));
@@ -116,10 +116,14 @@ impl Sensor for ExecPoll {
 
     fn describe(&self) -> String {
         format!(
-            "processes, looked for every {:?}; not seen are {}",
+            "programs, looked for every {:?}; not seen are {}",
             self.every,
             Self::BLIND
         )
+    }
+
+    fn sees(&self) -> Vec<Subject> {
+        vec![Subject::Programs, Subject::Exits]
     }
 
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {

@@ -16,7 +16,7 @@ pub use exec_ebpf::ExecEbpf;
 pub use exec_netlink::ExecNetlink;
 pub use exec_poll::ExecPoll;
 
-use crate::observation::{Cursor, Observation};
+use crate::observation::{Cursor, Observation, Subject};
 use crate::queue::{Closed, Sender};
 use crate::sys::Stop;
 use crate::sys::bpf::BpfError;
@@ -31,6 +31,9 @@ pub trait Sensor: Send {
 
     /// What it watches, for an operator.
     fn describe(&self) -> String;
+
+    /// What it sees on this host.
+    fn sees(&self) -> Vec<Subject>;
 
     /// Takes its place in sources of which nothing was read before, and gives it by source: what happens from now on is seen.
     /// Once it is spooled, that holds also when the agent is killed before it has read anything.

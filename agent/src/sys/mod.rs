@@ -12,7 +12,6 @@ mod pidfd;
 mod priority;
 pub mod proc;
 mod proc_connector;
-mod proc_fs;
 mod stop;
 mod tool;
 
@@ -24,7 +23,7 @@ pub use deadman::Deadman;
 pub use fanotify::{ExecGate, Start};
 pub use pidfd::{Pidfd, PidfdError, Signal};
 pub use priority::yield_to_others;
+pub use proc::{Process, Stat, pids, version};
 pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
-pub use proc_fs::{Process, Stat, pids, version};
 pub use stop::Stop;
 pub use tool::{Tool, ToolError};

@@ -51,7 +51,7 @@ impl Pidfd {
             return Err(PidfdError::Uncertain(process.pid));
         }
         let held = Self::hold(process.pid)?;
-        match held.stat.start {
+        match held.stat.process.start {
             start if start == process.start => Ok(held),
             found => Err(PidfdError::Another {
                 wanted: process,
@@ -82,10 +82,7 @@ impl Pidfd {
 
     /// Which one it is.
     pub fn process(&self) -> ProcessId {
-        ProcessId {
-            pid: self.pid,
-            start: self.stat.start,
-        }
+        self.stat.process
     }
 
     /// Whether all of its threads have ended.
@@ -133,7 +130,7 @@ mod tests {
         let child = Command::new("true").spawn().unwrap();
         let process = ProcessId {
             pid: child.id(),
-            start: Stat::read(child.id()).unwrap().start,
+            start: Stat::read(child.id()).unwrap().process.start,
         };
         crate::sys::ended_within(&child, std::time::Duration::from_secs(30));
         assert!(matches!(Pidfd::open(process), Err(PidfdError::Gone(_))));

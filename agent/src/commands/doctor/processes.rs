@@ -3,26 +3,33 @@
 use super::agent::Agent;
 use super::report::{Check, unseen};
 use crate::config::{Process, ProcessSensor};
-use crate::sense::{ExecEbpf, ExecNetlink, ExecPoll, Sensor as _};
+use crate::plugs;
+use crate::sense::ExecEbpf;
 use crate::sys::bpf::BpfError;
 use std::sync::mpsc;
 
 const NAME: &str = "processes";
-/// What a sensor of processes calls what it watches begins so.
-const WATCHED: &str = "processes";
+/// What a sensor of processes calls what it watches begins so: through the program in the kernel with the first, else with the
+/// second.
+const WATCHED: [&str; 2] = ["processes", "programs"];
 
-/// Of the running agent; without one the program is loaded for a moment, as the agent would.
+/// Of the running agent; without one its sensor is opened for a moment, as the agent would.
 pub(super) fn check(settings: &Process, agent: &Agent) -> Check {
     if settings.sensor == ProcessSensor::None {
         return Check::ok(NAME, "none is watched (process.sensor)");
     }
-    let Some(report) = agent.report() else {
-        return without_agent(settings);
+    let is_of_processes = |text: &&String| WATCHED.iter().any(|word| text.starts_with(word));
+    let (who, watched) = match agent.report() {
+        Some(report) => (
+            "the agent watches",
+            report.watching.iter().find(is_of_processes).cloned(),
+        ),
+        None => {
+            let (notices, _) = mpsc::channel();
+            let sensor = plugs::of_processes(settings, &notices);
+            ("an agent would watch", sensor.map(|sensor| sensor.describe()))
+        }
     };
-    let watched = report
-        .watching
-        .iter()
-        .find(|watched| watched.starts_with(WATCHED));
     let Some(watched) = watched else {
         return Check::degraded(
             NAME,
@@ -30,44 +37,28 @@ pub(super) fn check(settings: &Process, agent: &Agent) -> Check {
             "start the agent again: picket run",
         );
     };
-    match by_kernel(settings).then(|| try_out(settings)) {
-        Some(Err(error)) => cannot(&error, &format!("the agent watches {watched}")),
-        _ => complete(format!("the agent watches {watched}")),
+    let found = format!("{who} {watched}");
+    if watched.starts_with(WATCHED[0]) {
+        return complete(found);
     }
-}
-
-fn without_agent(settings: &Process) -> Check {
-    if !by_kernel(settings) {
-        let (name, blind) = match settings.sensor {
-            ProcessSensor::Poll => (ExecPoll::NAME, ExecPoll::BLIND),
-            _ => (ExecNetlink::NAME, ExecNetlink::BLIND),
-        };
-        return complete(format!(
-            "an agent would watch processes by {name}; not seen are {blind}"
-        ));
+    if matches!(settings.sensor, ProcessSensor::Netlink | ProcessSensor::Poll) {
+        return Check::ok(NAME, found);
     }
     match try_out(settings) {
-        Ok(watched) => complete(format!("an agent would watch {watched}")),
         Err(error @ BpfError::Forbidden) if !nix::unistd::geteuid().is_root() => unseen(NAME, &error),
-        Err(error) => {
-            let (name, blind) = (ExecNetlink::NAME, ExecNetlink::BLIND);
-            cannot(
-                &error,
-                &format!("{name} would take its place, and not seen are {blind}"),
-            )
-        }
+        Err(error) => Check::degraded(NAME, format!("{found}, because {error}"), advice(&error)),
+        Ok(()) => Check::degraded(
+            NAME,
+            format!("{found}; the program in the kernel (eBPF) could be loaded now"),
+            "start the agent again: picket run",
+        ),
     }
-}
-
-/// Whether the settings ask for the program in the kernel.
-fn by_kernel(settings: &Process) -> bool {
-    matches!(settings.sensor, ProcessSensor::Auto | ProcessSensor::Ebpf)
 }
 
 /// Loads the program, and takes it off again.
-fn try_out(settings: &Process) -> Result<String, BpfError> {
+fn try_out(settings: &Process) -> Result<(), BpfError> {
     let (notices, _) = mpsc::channel();
-    ExecEbpf::open(settings, notices).map(|sensor| sensor.describe())
+    ExecEbpf::open(settings, notices).map(drop)
 }
 
 /// What the kernel does not take is named after the first semicolon.
@@ -83,8 +74,8 @@ fn complete(found: String) -> Check {
     }
 }
 
-fn cannot(error: &BpfError, instead: &str) -> Check {
-    let advice = match error {
+fn advice(error: &BpfError) -> &'static str {
+    match error {
         BpfError::Forbidden => "run the agent as root, or give it CAP_BPF and CAP_PERFMON",
         BpfError::NoTypes | BpfError::Types(_) => "run a kernel that was built with CONFIG_DEBUG_INFO_BTF",
         BpfError::LockedDown => {
@@ -92,10 +83,5 @@ fn cannot(error: &BpfError, instead: &str) -> Check {
         }
         BpfError::TooOld(_) => "run Linux 5.10 or newer",
         BpfError::Refused { .. } | BpfError::System(..) => "see what the kernel says, and report it",
-    };
-    Check::degraded(
-        NAME,
-        format!("not seen by the kernel: {error}; {instead}"),
-        advice,
-    )
+    }
 }

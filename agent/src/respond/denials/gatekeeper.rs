@@ -78,7 +78,7 @@ impl Gatekeeper {
                 }
                 Ok(Some(file)) => {
                     // Whoever waits has ended by the time that it could be asked later.
-                    let begun = proc::Stat::read(start.pid()).map_or(0, |stat| stat.start);
+                    let begun = proc::Stat::read(start.pid()).map_or(0, |stat| stat.process.start);
                     self.gate.answer(&start, false)?;
                     self.say(&Said::Denied {
                         file,

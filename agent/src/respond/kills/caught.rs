@@ -117,7 +117,7 @@ impl Caught {
 
     fn stop(&mut self, held: &Pidfd, signals: &dyn Signals) -> Result<(), PidfdError> {
         signals.send(held, Signal::STOP)?;
-        let (process, stat) = (held.process(), held.stat);
+        let (process, stat) = (held.process(), &held.stat);
         self.known.insert(process.pid);
         self.members.push(Member {
             process,
@@ -181,7 +181,10 @@ impl Caught {
     }
 
     fn of_session(&self, session: u32) -> Vec<u32> {
-        let others = proc::pids().filter(|pid| !self.known.contains(pid));
+        let others = proc::pids()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|pid| !self.known.contains(pid));
         others
             .filter(|pid| proc::login_session(*pid) == Some(session))
             .collect()
@@ -206,10 +209,13 @@ impl Caught {
         );
         if !listed || !groups.is_empty() {
             let parents: BTreeSet<u32> = self.processes().map(|process| process.pid).collect();
-            let others = proc::pids().filter(|pid| !self.known.contains(pid));
+            let others = proc::pids()
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|pid| !self.known.contains(pid));
             found.extend(others.filter(|pid| {
                 is_orphan_of(*pid, &groups, &sessions)
-                    || (!listed && proc::Stat::read(pid).is_ok_and(|stat| parents.contains(&stat.parent)))
+                    || (!listed && proc::Stat::read(*pid).is_ok_and(|stat| parents.contains(&stat.parent)))
             }));
         }
         found.retain(|pid| !self.known.contains(pid));

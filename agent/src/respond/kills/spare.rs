@@ -123,6 +123,8 @@ impl View<'_> {
     /// Why all of a login session is to be spared: it may be an administrator's.
     pub(super) fn spares_session(&self, session: u32, guard: &Guard) -> Option<String> {
         let members: Vec<u32> = proc::pids()
+            .unwrap_or_default()
+            .into_iter()
             .filter(|pid| proc::login_session(*pid) == Some(session))
             .collect();
         let own = |pid: &u32| {
@@ -204,7 +206,7 @@ impl View<'_> {
 /// The unit whose main process it is: systemd started it, and nothing else of the unit that systemd is the parent of is as
 /// old. Whatever a service's processes leave behind becomes a child of systemd as well, but came later.
 fn main_process_of(held: &Pidfd) -> Option<String> {
-    let (process, stat) = (held.process(), held.stat);
+    let (process, stat) = (held.process(), &held.stat);
     if stat.parent != 1 {
         return None;
     }
@@ -219,8 +221,10 @@ fn main_process_of(held: &Pidfd) -> Option<String> {
         .lines()
         .filter_map(|pid| pid.parse::<u32>().ok())
         .filter(|pid| *pid != process.pid)
-        .filter_map(|pid| proc::Stat::read(pid).ok().map(|stat| (stat, pid)))
-        .any(|(other, pid)| other.parent == 1 && (other.start, pid) < (process.start, process.pid));
+        .filter_map(|pid| proc::Stat::read(pid).ok())
+        .any(|other| {
+            other.parent == 1 && (other.process.start, other.process.pid) < (process.start, process.pid)
+        });
     (!older).then(|| unit.to_owned())
 }
 

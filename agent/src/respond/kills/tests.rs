@@ -284,7 +284,7 @@ fn a_tree_that_forks_all_the_while_does_not_fork_away() {
         stray.ends();
         // They have closed what they had open, and are gone a moment later.
         let left = || {
-            let mut pids = proc::pids();
+            let mut pids = proc::pids().unwrap().into_iter();
             pids.any(|pid| {
                 proc::Stat::read(pid).is_ok_and(|stat| stat.session == root.pid && stat.state != b'Z')
             })
@@ -314,7 +314,7 @@ fn a_number_that_is_anothers_by_now_is_never_killed() {
         assert!(begun.elapsed() < PATIENCE);
         fs::write("/proc/sys/kernel/ns_last_pid", (before.pid - 1).to_string()).unwrap();
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
-        if child.id() == before.pid && proc::Stat::read(child.id()).unwrap().start != before.start {
+        if child.id() == before.pid && proc::Stat::read(child.id()).unwrap().process.start != before.start {
             break child;
         }
         kill(child);

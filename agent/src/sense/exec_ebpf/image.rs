@@ -1,11 +1,10 @@
 //! From what the kernel tells of a program to the vocabulary.
 
 use super::record::{Exec, Flags, Identity, Process};
+use crate::sys::proc;
 use compact_str::CompactString;
 use picket_common::event::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
 use picket_common::process::ProcessId;
-use std::fs::File;
-use std::io::Read as _;
 
 /// As much of arguments is kept, and as much of the environment looked at.
 const MOST: usize = 32 << 10;
@@ -51,7 +50,7 @@ pub(super) fn event(exec: &Exec<'_>, wanted: &[CompactString]) -> ExecEvent {
 
 /// The arguments of what runs already, which the kernel did not tell.
 pub(super) fn add_arguments(event: &mut ExecEvent) {
-    if let Some(args) = of_process(event.process, "cmdline") {
+    if let Ok(args) = proc::Process::find(event.process).and_then(|process| process.arguments(MOST)) {
         event.args_cut = args.len() >= MOST;
         event.args = pieces(&args).map(text).collect();
     }
@@ -131,8 +130,8 @@ fn environment(exec: &Exec<'_>, wanted: &[CompactString], event: &mut ExecEvent)
     let all = usize::try_from(exec.env_size) == Ok(exec.env.len());
     // Who has more of it than the kernel hands over may hide something behind.
     let whole = (!all)
-        .then(|| of_process(event.process, "environ"))
-        .flatten()
+        .then(|| proc::Process::find(event.process).and_then(|process| process.environment(MOST * 64)))
+        .and_then(Result::ok)
         .filter(|whole| whole.len() > exec.env.len());
     for variable in pieces(whole.as_deref().unwrap_or(exec.env)) {
         // Most have another name: of those nothing but the beginning is looked at.
@@ -159,24 +158,6 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = more.get(1..).unwrap_or_default();
         Some(piece)
     })
-}
-
-/// A file of `/proc` about one process and no other that has its pid by now.
-fn of_process(process: ProcessId, what: &str) -> Option<Vec<u8>> {
-    let mut content = Vec::new();
-    let file = File::open(format!("/proc/{}/{what}", process.pid)).ok()?;
-    let most = u64::try_from(MOST * if what == "environ" { 64 } else { 1 }).ok()?;
-    file.take(most).read_to_end(&mut content).ok()?;
-    (start(process.pid)? == process.start).then_some(content)
-}
-
-/// When a process started, in ticks since the boot.
-pub(super) fn start(pid: u32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is a name in brackets, which may hold anything.
-    let after = stat.iter().rposition(|byte| *byte == b')')?;
-    let fields = std::str::from_utf8(stat.get(after + 1..)?).ok()?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// The kernel calls `pts/3` pts3.
@@ -218,18 +199,6 @@ mod tests {
         // major 8, minor 1; and a minor that needs more than eight bits.
         assert_eq!(device(8 << 20 | 1), 0x801);
         assert_eq!(device(259 << 20 | 0x1_2345), 0x1230_0000 | 259 << 8 | 0x45);
-    }
-
-    #[test]
-    fn a_process_is_read_about_only_while_it_is_that_one() {
-        let pid = std::process::id();
-        let start = start(pid).unwrap();
-        assert!(of_process(ProcessId { pid, start }, "cmdline").is_some());
-        let other = ProcessId {
-            pid,
-            start: start + 1,
-        };
-        assert_eq!(of_process(other, "cmdline"), None);
     }
 
     #[test]

@@ -11,13 +11,14 @@ mod privileges;
 mod reader;
 mod record;
 
+use super::losses::Losses;
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Process as Settings;
-use crate::observation::{Cursor, Observation};
+use crate::observation::{Cursor, Observation, Subject};
 use crate::queue::Sender;
 use crate::sys::Stop;
-use crate::sys::bpf::{Bpf, BpfError, Sleep, Wanted};
-use losses::Losses;
+use crate::sys::bpf::{Bpf, BpfError, Program, Sleep, Wanted};
+use losses::Counts;
 use reader::Reader;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, mpsc};
@@ -40,6 +41,8 @@ pub struct ExecEbpf {
     notices: mpsc::Sender<Notice>,
     /// Loaded, until it is run.
     bpf: Option<Bpf>,
+    /// Which of its parts the kernel does not take.
+    without: Vec<Program>,
     missing: Vec<String>,
 }
 
@@ -55,17 +58,14 @@ impl ExecEbpf {
             .iter()
             .map(|(program, error)| format!("{} ({error})", program.without()))
             .collect();
+        let without = bpf.missing().iter().map(|(program, _)| *program).collect();
         Ok(Self {
+            without,
             settings: settings.clone(),
             notices,
             bpf: Some(bpf),
             missing,
         })
-    }
-
-    /// What this kernel does not let it see, each with the reason.
-    pub fn missing(&self) -> &[String] {
-        &self.missing
     }
 }
 
@@ -83,6 +83,20 @@ impl Sensor for ExecEbpf {
         text
     }
 
+    fn sees(&self) -> Vec<Subject> {
+        let without = |program| self.without.contains(&program);
+        let subjects = [
+            (Subject::Programs, without(Program::Exec)),
+            (Subject::Exits, without(Program::Exit)),
+            (Subject::Connections, without(Program::Connection)),
+            // Who becomes root is seen at the next thing that it does.
+            (Subject::Privileges, without(Program::Exec)),
+            (Subject::Signals, without(Program::Signal)),
+        ];
+        let seen = subjects.into_iter().filter(|(_, without)| !without);
+        seen.map(|(subject, _)| subject).collect()
+    }
+
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {
         Vec::new()
     }
@@ -94,7 +108,7 @@ impl Sensor for ExecEbpf {
             None => load(&self.settings).map_err(gone_wrong)?,
         };
         let mut reader = Reader::new(&self.settings, queue);
-        let mut losses = Losses::new(Self::NAME);
+        let mut losses = (Losses::new(Self::NAME, self.notices.clone()), Counts::default());
         let mut done = reader.seed(&mut bpf);
         if done.is_ok() {
             done = self.follow(&mut bpf, &mut reader, &mut losses, stop);
@@ -103,7 +117,8 @@ impl Sensor for ExecEbpf {
         bpf.detach();
         done = done.and_then(|()| reader.finish(&mut bpf));
         let counted = reader.count(&mut bpf).map_err(Broken::Source);
-        losses.tell(Instant::now(), reader.counts, true, &self.notices);
+        // The rest is told as it goes.
+        reader.counts.add_since(&losses.1, &mut losses.0);
         match done.and(counted) {
             Ok(()) | Err(Broken::Closed) => Ok(()),
             Err(Broken::Source(error)) => Err(gone_wrong(error)),
@@ -116,7 +131,7 @@ impl ExecEbpf {
         &self,
         bpf: &mut Bpf,
         reader: &mut Reader<'_>,
-        losses: &mut Losses,
+        (losses, told): &mut (Losses, Counts),
         stop: &Stop,
     ) -> Result<(), Broken<BpfError>> {
         let (mut load, mut rested) = (0_u32, REST);
@@ -126,7 +141,9 @@ impl ExecEbpf {
             let now = Instant::now();
             if now.duration_since(counted) >= COUNT {
                 reader.count(bpf).map_err(Broken::Source)?;
-                losses.tell(now, reader.counts, false, &self.notices);
+                reader.counts.add_since(told, losses);
+                *told = reader.counts;
+                losses.tell();
                 counted = now;
             }
             if now.duration_since(excluded) >= EXCLUDE {

@@ -2,67 +2,20 @@
 //!
 //! Nothing here knows whether a pid still names the process that is meant: that is for [`super::Pidfd`].
 
+mod process;
+mod stat;
+
+pub use process::{Process, version};
+pub use stat::{Stat, pids};
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `PF_KTHREAD` of the kernel's `sched.h`.
-const KERNEL_THREAD: u32 = 0x0020_0000;
 /// What an audit session is where there is none, as in `/proc/PID/sessionid`.
 const NO_SESSION: u32 = u32::MAX;
-
-/// What `/proc/PID/stat` has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stat {
-    /// One letter, as `R` or `T`.
-    pub state: u8,
-    /// The parent's pid.
-    pub parent: u32,
-    /// The process group.
-    pub group: u32,
-    /// The session in the sense of `setsid`, which is none of the audit's.
-    pub session: u32,
-    /// Whether it is a thread of the kernel.
-    pub is_kernel: bool,
-    /// When it was started: ticks of `USER_HZ` since the boot.
-    pub start: u64,
-}
-
-impl Stat {
-    /// Reads that of a process, or of a thread by `PID/task/TID`.
-    pub fn read(of: impl std::fmt::Display) -> io::Result<Self> {
-        let text = fs::read(format!("/proc/{of}/stat"))?;
-        Self::parse(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
-    }
-
-    /// The name, which may hold anything, ends with the last bracket.
-    fn parse(text: &[u8]) -> Option<Self> {
-        let end = text.iter().rposition(|byte| *byte == b')')?;
-        let fields = std::str::from_utf8(text.get(end + 1..)?).ok()?;
-        let mut fields = fields.split_ascii_whitespace();
-        let state = *fields.next()?.as_bytes().first()?;
-        let parent = fields.next()?.parse().ok()?;
-        let group = fields.next()?.parse().ok()?;
-        let session = fields.next()?.parse().ok()?;
-        let flags: u32 = fields.nth(2)?.parse().ok()?;
-        Some(Self {
-            state,
-            parent,
-            group,
-            session,
-            is_kernel: flags & KERNEL_THREAD != 0,
-            start: fields.nth(12)?.parse().ok()?,
-        })
-    }
-}
-
-/// All pids there are.
-pub fn pids() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
 
 /// The pids of the processes that a process started and that it is still the parent of. `None` where this kernel keeps no
 /// such list. It is complete when the process stands still.
@@ -88,10 +41,7 @@ pub fn children(pid: u32) -> Option<Vec<u32>> {
 
 /// Whether no thread of a process can run any more: it is stopped, or it has ended.
 pub fn stands_still(pid: u32) -> bool {
-    threads(pid).all(|thread| {
-        let stat = Stat::read(format_args!("{pid}/task/{thread}"));
-        stat.map_or(true, |stat| matches!(stat.state, b'T' | b't' | b'Z' | b'X'))
-    })
+    threads(pid).all(|thread| Stat::of_thread(pid, thread).map_or(true, |stat| stat.stands_still()))
 }
 
 fn threads(pid: u32) -> impl Iterator<Item = u32> {
@@ -166,28 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_steers_nothing() {
-        let text = b"42 (a) R 1 1 (\xff) T 7 42 40 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 5000 0 0\n";
-        let stat = Stat {
-            state: b'T',
-            parent: 7,
-            group: 42,
-            session: 40,
-            is_kernel: false,
-            start: 5000,
-        };
-        assert_eq!(Stat::parse(text), Some(stat));
-        assert_eq!(Stat::parse(b"42 (a"), None);
-        assert_eq!(Stat::parse(b"42 (a) R 1 1"), None);
-    }
-
-    #[test]
     fn this_process_is_known() {
         let own = std::process::id();
         let stat = Stat::read(own).unwrap();
-        assert!(!stat.is_kernel && stat.start > 0);
+        assert!(!stat.is_kernel && stat.process.start > 0);
         assert!(!stands_still(own));
-        assert!(pids().any(|pid| pid == own));
+        assert!(pids().unwrap().contains(&own));
         assert_eq!(executable(own), std::env::current_exe().ok());
         assert!(children(stat.parent).is_none_or(|all| all.contains(&own)));
         assert!(control_group(own).is_some_and(|group| group.starts_with('/')));

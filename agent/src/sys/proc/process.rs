@@ -1,10 +1,11 @@
-//! What the kernel tells of a process in `/proc`, read within bounds.
+//! A process through its folder in `/proc`, read within bounds.
 //!
 //! All files of a process are opened through its folder, which is opened once: the kernel ties that descriptor to the one
 //! process and answers `ESRCH` once it has ended, also when its pid is another's by then. What may still change is the
 //! program that it runs; so where its image lies in memory is read first and last, and the rest again if it differs.
 
-use compact_str::{CompactString, format_compact};
+use super::Stat;
+use compact_str::CompactString;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstatat, stat};
@@ -37,42 +38,14 @@ const MOST_DESCRIPTORS: usize = 256;
 const DELETED: &[u8] = b" (deleted)";
 /// How often a program is read that becomes another one meanwhile.
 const TRIES: usize = 3;
-/// The flag of a thread of the kernel, which runs no program: `PF_KTHREAD`.
-const KERNEL_THREAD: u64 = 0x0020_0000;
 /// `loginuid` and `sessionid` of what no login started.
 const UNSET: u32 = u32::MAX;
-
-/// The pids that are there now, as far as `/proc` shows them.
-pub fn pids() -> io::Result<Vec<u32>> {
-    let entries = fs::read_dir("/proc")?;
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    Ok(names.collect())
-}
 
 /// A process, which may have ended.
 #[derive(Debug)]
 pub struct Process {
     pid: u32,
     folder: OwnedFd,
-}
-
-/// What its `stat` says.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stat {
-    /// Which process.
-    pub process: ProcessId,
-    /// Its name, which it may choose: at most 15 bytes.
-    pub name: CompactString,
-    /// Who takes its exit status: its parent, or whoever took the place of one that ended.
-    pub parent: u32,
-    /// Where its image and its stack begin: the same for a copy, and with every program others. Zeros where the kernel may not
-    /// tell, and of what has ended.
-    pub image: (u64, u64),
-    /// It has ended, and nobody has asked for its status yet.
-    pub has_ended: bool,
-    /// It is a thread of the kernel.
-    pub is_kernel: bool,
-    tty: u64,
 }
 
 impl Process {
@@ -84,9 +57,19 @@ impl Process {
         Ok(Self { pid, folder })
     }
 
+    /// The one that is meant, and no other that has its pid by now.
+    pub fn find(process: ProcessId) -> io::Result<Self> {
+        let found = Self::open(process.pid)?;
+        if found.stat()?.process == process {
+            Ok(found)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
     /// Which process it is, and what it is at.
     pub fn stat(&self) -> io::Result<Stat> {
-        Stat::read(self.pid, &self.read("stat", SMALL)?).ok_or_else(strange)
+        Stat::parse(self.pid, &self.read("stat", SMALL)?).ok_or_else(strange)
     }
 
     /// What it runs, with its parent and the variables of these names. Of one that has ended only the name is left in the
@@ -96,12 +79,22 @@ impl Process {
         for _ in 1..TRIES {
             let program = self.look(&before, environment)?;
             let after = self.stat()?;
-            if after.image == before.image || after.has_ended {
+            if after.image == before.image || after.has_ended() {
                 return Ok(program);
             }
             before = after;
         }
         self.look(&before, environment)
+    }
+
+    /// Its arguments, a zero behind each; at most so many bytes.
+    pub fn arguments(&self, most: usize) -> io::Result<Vec<u8>> {
+        self.read("cmdline", most)
+    }
+
+    /// The variables of its environment, a zero behind each; at most so many bytes.
+    pub fn environment(&self, most: usize) -> io::Result<Vec<u8>> {
+        self.read("environ", most)
     }
 
     /// The text of its `cgroup`.
@@ -155,7 +148,7 @@ impl Process {
                 program.executable = CompactString::from_utf8_lossy(&path);
                 program.file = Some(file);
                 program.version = Some(version);
-                let mut args = self.read("cmdline", LONGEST_ARGS + 1)?;
+                let mut args = self.arguments(LONGEST_ARGS + 1)?;
                 program.args_cut = args.len() > LONGEST_ARGS;
                 args.truncate(LONGEST_ARGS);
                 program.args = split(&args).map(CompactString::from_utf8_lossy).collect();
@@ -163,7 +156,7 @@ impl Process {
             Err(_) => program.args_cut = true,
         }
         if !environment.is_empty()
-            && let Ok(all) = self.read("environ", LONGEST_ENVIRONMENT)
+            && let Ok(all) = self.environment(LONGEST_ENVIRONMENT)
         {
             program.environment = chosen(&all, environment);
         }
@@ -171,7 +164,7 @@ impl Process {
             .link("cwd")
             .ok()
             .map(|path| CompactString::from_utf8_lossy(&path));
-        program.tty = tty(stat.tty);
+        program.tty = stat.terminal();
         program.cgroup = self.cgroup().ok().and_then(|text| cgroup_id(&text));
         program.namespaces = self.namespaces();
         if stat.parent != 0 {
@@ -245,37 +238,6 @@ impl Process {
     }
 }
 
-impl Stat {
-    /// The name may hold anything and ends with the last bracket.
-    fn read(pid: u32, text: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(text);
-        let (before, rest) = text.rsplit_once(") ")?;
-        let (_, name) = before.split_once('(')?;
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?;
-        let numbers: Vec<u64> = fields
-            .map(|field| {
-                field
-                    .parse()
-                    .or_else(|_| field.parse().map(i64::cast_unsigned))
-                    .unwrap_or(0)
-            })
-            .collect();
-        // Numbered from 1, as in proc(5); the state is the third.
-        let field = |number: usize| numbers.get(number - 4).copied();
-        let start = field(22)?;
-        Some(Self {
-            process: ProcessId { pid, start },
-            name: name.into(),
-            parent: field(4)?.try_into().ok()?,
-            image: (field(26)?, field(28)?),
-            has_ended: matches!(state, "Z" | "X"),
-            is_kernel: field(9)? & KERNEL_THREAD != 0,
-            tty: field(7)?,
-        })
-    }
-}
-
 fn strange() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "not as the kernel writes it")
 }
@@ -329,23 +291,6 @@ fn credentials(status: &[u8]) -> Option<Credentials> {
         effective_gid,
         login_uid: None,
         session: None,
-    })
-}
-
-/// The name under `/dev`, from the numbers as `stat` has them: `Documentation/admin-guide/devices.txt` of the kernel.
-fn tty(device: u64) -> Option<CompactString> {
-    let (major, minor) = (
-        (device >> 8) & 0xfff,
-        (device & 0xff) | ((device >> 12) & 0xfff00),
-    );
-    Some(match (major, minor) {
-        (0, 0) => return None,
-        (136..=143, _) => format_compact!("pts/{}", (major - 136) * 256 + minor),
-        (4, 0..64) => format_compact!("tty{minor}"),
-        (4, _) => format_compact!("ttyS{}", minor - 64),
-        (5, 1) => "console".into(),
-        (229, _) => format_compact!("hvc{minor}"),
-        _ => format_compact!("{major}:{minor}"),
     })
 }
 
@@ -473,35 +418,14 @@ mod tests {
     }
 
     #[test]
-    fn no_name_forges_a_field() {
-        let text = b"7 (a) R 1 (b) S 5 1 1 34816 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 77 0 0 9 11 12 13 0\n";
-        let stat = Stat::read(7, text).unwrap();
-        assert_eq!((stat.name.as_str(), stat.parent), ("a) R 1 (b", 5));
-        assert_eq!(stat.process, ProcessId { pid: 7, start: 77 });
-        assert_eq!(
-            (stat.image, stat.has_ended, stat.is_kernel),
-            ((11, 13), false, false)
-        );
-        assert_eq!(tty(stat.tty).as_deref(), Some("pts/0"));
-        assert_eq!(Stat::read(7, b"7 (a) S 5 1"), None);
-        assert_eq!(Stat::read(7, b""), None);
-    }
-
-    #[test]
-    fn all_that_run_can_be_read() {
-        let read = pids()
-            .unwrap()
-            .into_iter()
-            .filter(|pid| Process::open(*pid).and_then(|process| process.stat()).is_ok());
-        assert!(read.count() > 1);
-        let ttys = [
-            (0x0403, "tty3"),
-            (0x0441, "ttyS1"),
-            (0x501, "console"),
-            (0x8901, "pts/257"),
-        ];
-        for (device, name) in ttys {
-            assert_eq!(tty(device).as_deref(), Some(name));
-        }
+    fn a_process_is_found_only_while_it_is_that_one() {
+        let own = Stat::read(std::process::id()).unwrap().process;
+        let arguments = Process::find(own).unwrap().arguments(LONGEST_ARGS).unwrap();
+        assert!(arguments.starts_with(std::env::args().next().unwrap().as_bytes()));
+        let other = ProcessId {
+            start: own.start + 1,
+            ..own
+        };
+        assert_eq!(Process::find(other).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }
