@@ -14,6 +14,7 @@ mod kill;
 mod lines;
 mod parse;
 mod program;
+mod quarantine;
 mod replay;
 mod rules;
 mod run;
@@ -57,6 +58,9 @@ pub enum Command {
     /// Show how a log is understood, line by line.
     #[command(subcommand)]
     Parse(parse::Parse),
+    /// Show files that were taken away, take one, put one back.
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
@@ -86,6 +90,7 @@ impl Command {
             Self::Findings(findings) => findings.run(),
             Self::Kill(kill) => kill.run(),
             Self::Parse(parse) => parse.run(),
+            Self::Quarantine(quarantine) => quarantine.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
@@ -143,6 +148,8 @@ enum Failure {
     Enrolled(String),
     #[error(transparent)]
     Ledger(#[from] crate::respond::LedgerError),
+    #[error(transparent)]
+    Vault(#[from] crate::respond::VaultError),
     #[error(transparent)]
     App(#[from] crate::app::AppError),
     #[error(
