@@ -1,6 +1,6 @@
 //! Which file a finding is about.
 
-use super::place::identity_of;
+use super::place::{Place, identity_of};
 use crate::respond::denials::identity::open_program;
 use picket_common::event::FileRef;
 use picket_common::finding::Finding;
@@ -24,7 +24,27 @@ pub(super) fn file_of(finding: &Finding) -> Option<FileRef> {
             ..program
         }),
         // What nothing proves to be the one that was judged is left alone.
-        (Some(file), _) => Some(file.clone()).filter(|file| file.identity.is_some() || file.sha256.is_some()),
+        (Some(file), _) => {
+            let proven = file.identity.is_some() || file.sha256.is_some();
+            proven.then(|| with_its_bytes(file).unwrap_or_else(|| file.clone()))
+        }
         (None, program) => program,
     }
+}
+
+/// An event keeps of a name only what is UTF-8. The file itself tells which of its folder's names was meant.
+fn with_its_bytes(file: &FileRef) -> Option<FileRef> {
+    let path = file.path.as_path();
+    let name = path.file_name()?.to_str()?;
+    let identity = file
+        .identity
+        .filter(|_| name.contains(char::REPLACEMENT_CHARACTER))?;
+    let names = Place::of(path)
+        .and_then(|place| place.other_names(identity))
+        .ok()?;
+    let meant = names.iter().find(|other| other.lossy() == name)?;
+    Some(FileRef {
+        path: path.with_file_name(meant.as_path()).as_path().into(),
+        ..file.clone()
+    })
 }

@@ -1,7 +1,7 @@
 //! Real files taken away and put back, while others interfere, disks are full and the agent is killed.
 
 use super::attributes::Attributes;
-use super::place::Place;
+use super::place::{Place, identity_of};
 use super::vault::Step;
 use super::*;
 use crate::respond::blocks::Simulated;
@@ -436,18 +436,20 @@ fn other_names_of_a_file_are_told_and_a_sparse_one_takes_no_room() {
 
 #[test]
 fn a_file_that_cannot_be_changed_comes_and_goes_with_its_flag() {
-    let mut lab = Lab::at(tempfile::tempdir_in("/dev/shm").unwrap());
-    let path = lab.file("f", BAD);
-    let flags = |path: &Path| ioctl_getflags(File::open(path).unwrap()).unwrap();
-    ioctl_setflags(File::open(&path).unwrap(), flags(&path) | IFlags::IMMUTABLE).unwrap();
-    let refused = fs::remove_file(&path).unwrap_err();
-    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
-    let outcome = lab.add(&path);
-    assert_eq!(outcome.decision, Decision::Applied, "{outcome:?}");
-    assert_eq!(lab.undo(&outcome), Decision::Undone);
-    assert!(flags(&path).contains(IFlags::IMMUTABLE));
-    ioctl_setflags(File::open(&path).unwrap(), flags(&path) - IFlags::IMMUTABLE).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), BAD);
+    for folder in ["/tmp", "/dev/shm"] {
+        let mut lab = Lab::at(tempfile::tempdir_in(folder).unwrap());
+        let path = lab.file("f", BAD);
+        let flags = |path: &Path| ioctl_getflags(File::open(path).unwrap()).unwrap();
+        ioctl_setflags(File::open(&path).unwrap(), flags(&path) | IFlags::IMMUTABLE).unwrap();
+        let refused = fs::remove_file(&path).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+        let outcome = lab.add(&path);
+        assert_eq!(outcome.decision, Decision::Applied, "{outcome:?}");
+        assert_eq!(lab.undo(&outcome), Decision::Undone);
+        assert!(flags(&path).contains(IFlags::IMMUTABLE));
+        ioctl_setflags(File::open(&path).unwrap(), flags(&path) - IFlags::IMMUTABLE).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), BAD);
+    }
 }
 
 fn finding(rule: &str, process: Option<ProcessId>, file: Option<FileRef>) -> Finding {
@@ -550,6 +552,21 @@ fn a_finding_takes_the_file_that_was_judged_and_no_other() {
     file.sha256 = Some(Subject::open(&path, 1000).unwrap().sha256.into());
     assert_eq!(decide(&file, "other"), None);
     assert_eq!(decide(&file, "named"), Some(Decision::Applied));
+    // An event keeps of a name what is UTF-8.
+    let path = lab.file(OsStr::from_bytes(b"\xfff\xfe"), BAD);
+    let other = lab.file(OsStr::from_bytes(b"\xfef\xff"), BAD);
+    let identity = identity_of(&File::open(&path).unwrap()).unwrap();
+    let file = FileRef {
+        path: path.to_string_lossy().as_ref().into(),
+        identity: Some(identity),
+        sha256: None,
+    };
+    let outcomes = lab
+        .response
+        .consider(&finding("named", None, Some(file)), now())
+        .unwrap();
+    assert_eq!(outcomes[0].decision, Decision::Applied, "{outcomes:?}");
+    assert!(!path.exists() && other.exists());
 }
 
 #[test]
