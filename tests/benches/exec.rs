@@ -155,7 +155,7 @@ fn seen() {
     );
     let seen = STORM.seen(
         "kept",
-        &line.collect(&["search", "--text", "--json", "--", "--kept"]),
+        &line.collect(&["search", "/var/tmp/kept/", "--text", "--json"]),
     );
     println!(
         "{:<60} {:>7} of {}",
@@ -221,7 +221,7 @@ fn gaps() {
     storm.rage("gaps");
     settle(&line);
     line.end_agent(false);
-    let text = line.collect(&["search", "--text", "--json", "--", "--gaps"]);
+    let text = line.collect(&["search", "/var/tmp/gaps/", "--text", "--json"]);
     let seen = storm.seen("gaps", &text);
     let lost: u64 = line
         .collect(&["findings", "--json"])
