@@ -301,6 +301,29 @@ INLINE u16 walk(struct scratch *s, struct dentry *dentry, struct vfsmount *point
 	return flags;
 }
 
+/* Which content a file has. */
+INLINE void date(struct exec *exec, struct inode *inode)
+{
+	struct inode___in_parts *parts = (void *)inode;
+	struct inode___hidden *hidden = (void *)inode;
+	struct inode___plain *plain = (void *)inode;
+
+	exec->file_size = READ(inode, i_size);
+	exec->changed = 0;
+	exec->changed_nanos = 0;
+	if (HAS(parts->i_ctime_sec)) {
+		exec->changed = READ(parts, i_ctime_sec);
+		/* The highest bit notes that somebody has asked. */
+		exec->changed_nanos = READ(parts, i_ctime_nsec) & ~(1u << 31);
+	} else if (HAS(hidden->__i_ctime)) {
+		exec->changed = READ(hidden, __i_ctime.tv_sec);
+		exec->changed_nanos = READ(hidden, __i_ctime.tv_nsec);
+	} else if (HAS(plain->i_ctime)) {
+		exec->changed = READ(plain, i_ctime.tv_sec);
+		exec->changed_nanos = READ(plain, i_ctime.tv_nsec);
+	}
+}
+
 /* What an exec and a process that was there before have in common. */
 INLINE void describe(struct scratch *s, struct task_struct *task, struct mm_struct *mm, u16 kind)
 {
@@ -342,7 +365,7 @@ INLINE void describe(struct scratch *s, struct task_struct *task, struct mm_stru
 	exec->owner = READ(inode, i_uid.val);
 	exec->links = READ(inode, i_nlink);
 	exec->generation = READ(inode, i_generation);
-	exec->unused = 0;
+	date(exec, inode);
 	s->end = 0;
 	if (file)
 		flags = walk(s, READ(file, f_path.dentry), READ(file, f_path.mnt));

@@ -74,6 +74,9 @@ struct exec {
 	struct identity identity;
 	u64 inode;
 	u64 cgroup;
+	/* Which content the file has: its length, and when it or what is said of it was last changed, since 1970. */
+	u64 file_size;
+	s64 changed;
 	/* As the kernel has it within: 12 bits, 20 bits. */
 	u32 device;
 	u32 mode;
@@ -94,7 +97,7 @@ struct exec {
 	u32 name_length;
 	u32 args_length;
 	u32 env_length;
-	u32 unused;
+	u32 changed_nanos;
 	char tty[TTY];
 	struct process ancestors[ANCESTORS];
 };
@@ -147,7 +150,7 @@ struct nudge {
 _Static_assert(sizeof(struct header) == 16, "header");
 _Static_assert(sizeof(struct process) == 16, "process");
 _Static_assert(sizeof(struct identity) == 32, "identity");
-_Static_assert(sizeof(struct exec) == 288, "exec");
+_Static_assert(sizeof(struct exec) == 304, "exec");
 _Static_assert(sizeof(struct fork) == 80, "fork");
 _Static_assert(sizeof(struct exit) == 40, "exit");
 _Static_assert(sizeof(struct connection) == 120, "connection");

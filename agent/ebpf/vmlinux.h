@@ -72,13 +72,33 @@ struct super_block {
 	u32 s_dev;
 };
 
+struct timespec64 {
+	s64 tv_sec;
+	long tv_nsec;
+};
+
 struct inode {
+	s64 i_size;
 	u16 i_mode;
 	kuid_t i_uid;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	u32 i_generation;
+};
+
+/* The same in older kernels, which had the time of the last change elsewhere: since 6.11, from 6.6, and before. */
+struct inode___in_parts {
+	s64 i_ctime_sec;
+	u32 i_ctime_nsec;
+};
+
+struct inode___hidden {
+	struct timespec64 __i_ctime;
+};
+
+struct inode___plain {
+	struct timespec64 i_ctime;
 };
 
 struct qstr {

@@ -75,6 +75,12 @@ fn a_program_is_seen_with_all_that_is_gone_a_moment_later() {
     let stat = fs::metadata(&image).unwrap();
     assert_eq!((file.device, file.inode), (stat.dev(), stat.ino()));
     assert!(!file.unlinked && !file.memfd);
+    let version = exec.version.unwrap();
+    let changed = stat.ctime() * 1_000_000 + stat.ctime_nsec() / 1000;
+    assert_eq!(
+        (version.changed.as_micros(), version.size),
+        (changed, stat.size())
+    );
     assert_eq!(exec.args, ["/bin/sh", "-c", "read line"]);
     assert!(!exec.args_cut);
     assert_eq!(exec.environment, ["LD_PRELOAD="]);

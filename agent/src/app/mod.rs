@@ -40,7 +40,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How many observations wait to be judged. Logs are their own buffer: a sensor that finds the queue full waits.
-const OBSERVED: usize = 1024;
+const OBSERVED: usize = 256;
 /// How many findings and logins wait for the actor.
 const ASKED: usize = 1024;
 /// How many findings and outcomes wait for the history on the host, which may lose some: they are kept elsewhere.

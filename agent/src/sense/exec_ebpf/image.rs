@@ -3,8 +3,9 @@
 use super::record::{Exec, Flags, Identity, Process};
 use crate::sys::proc;
 use compact_str::CompactString;
-use picket_common::event::{Ancestor, Credentials, ExecEvent, ExecutedFile, Namespaces};
+use picket_common::event::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 use picket_common::process::ProcessId;
+use picket_common::time::Timestamp;
 
 /// As much of arguments is kept, and as much of the environment looked at.
 const MOST: usize = 32 << 10;
@@ -28,6 +29,7 @@ pub(super) fn event(exec: &Exec<'_>, wanted: &[CompactString]) -> ExecEvent {
         unlinked: exec.links == 0,
         memfd: name_of_none && exec.path.starts_with(MEMFD),
     });
+    event.version = (exec.changed.0 != 0).then(|| version(exec));
     event.working_directory = cwd.map(|cwd| text(&cwd));
     if !exec.flags.has(Flags::EXCLUDED) {
         arguments(exec, &mut event);
@@ -46,6 +48,18 @@ pub(super) fn event(exec: &Exec<'_>, wanted: &[CompactString]) -> ExecEvent {
     });
     event.ancestors = ancestors.collect();
     event
+}
+
+/// Which content its file has.
+fn version(exec: &Exec<'_>) -> FileVersion {
+    let (seconds, nanoseconds) = exec.changed;
+    let micros = seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(nanoseconds / 1000));
+    FileVersion {
+        changed: Timestamp::from_micros(micros),
+        size: exec.file_size,
+    }
 }
 
 /// The arguments of what runs already, which the kernel did not tell.

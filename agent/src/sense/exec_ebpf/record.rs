@@ -80,6 +80,9 @@ pub(super) struct Exec<'a> {
     pub(super) flags: Flags,
     pub(super) inode: u64,
     pub(super) cgroup: u64,
+    /// The length of the file, and when it was last changed: seconds since 1970, and nanoseconds; 0 where that is not known.
+    pub(super) file_size: u64,
+    pub(super) changed: (i64, u32),
     /// As the kernel has it within.
     pub(super) device: u32,
     pub(super) mode: u32,
@@ -252,6 +255,7 @@ impl<'a> Rest<'a> {
     fn exec(&mut self, flags: Flags) -> Option<Exec<'a>> {
         let (process, identity) = (self.process()?, self.identity()?);
         let (inode, cgroup) = (self.u64()?, self.u64()?);
+        let (file_size, changed) = (self.u64()?, self.u64()?.cast_signed());
         let (device, mode, owner, links) = (self.u32()?, self.u32()?, self.u32()?, self.u32()?);
         let generation = self.u32()?;
         let (mount_namespace, pid_namespace) = (self.u32()?, self.u32()?);
@@ -260,7 +264,7 @@ impl<'a> Rest<'a> {
         for length in &mut lengths {
             *length = usize::try_from(self.u32()?).ok()?;
         }
-        self.u32()?;
+        let changed = (changed, self.u32()?);
         let [path, cwd, name, args, env] = lengths;
         let tty = self.take(TTY)?;
         let mut ancestors = [Process { pid: 0, start: 0 }; ANCESTORS];
@@ -273,6 +277,8 @@ impl<'a> Rest<'a> {
             flags,
             inode,
             cgroup,
+            file_size,
+            changed,
             device,
             mode,
             owner,
@@ -332,7 +338,9 @@ mod tests {
                 &[0; 32],
                 &99_u64.to_ne_bytes(),
                 &3_u64.to_ne_bytes(),
-                &words(&[1, 2, 3, 4, 9, 5, 6, 2, 70, 80, 3, 2, 4, 5, 0, 0]),
+                &4096_u64.to_ne_bytes(),
+                &1_700_000_000_i64.to_ne_bytes(),
+                &words(&[1, 2, 3, 4, 9, 5, 6, 2, 70, 80, 3, 2, 4, 5, 0, 7000]),
                 b"pts3\0\0\0\0\0\0\0\0\0\0\0\0",
                 &process(6, 10_000_000),
                 &[0; 112],
@@ -347,7 +355,7 @@ mod tests {
     #[test]
     fn an_exec_is_read_with_its_tail() {
         let bytes = exec();
-        assert_eq!(bytes.len(), 288 + 14, "the fixed part is as long as in picket.h");
+        assert_eq!(bytes.len(), 304 + 14, "the fixed part is as long as in picket.h");
         let Some((5, Record::Exec(exec))) = read(&bytes) else {
             panic!("{:?}", read(&bytes));
         };
@@ -368,6 +376,7 @@ mod tests {
             (exec.args, exec.env, exec.tty),
             (&b"a\0b\0\0"[..], &b""[..], &b"pts3"[..])
         );
+        assert_eq!((exec.file_size, exec.changed), (4096, (1_700_000_000, 7000)));
         assert!(exec.flags.has(Flags::PATH_NONE) && !exec.flags.has(Flags::PATH_CUT));
     }
 
