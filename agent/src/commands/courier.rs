@@ -1,7 +1,7 @@
 //! `picket courier`: see [`crate::send`].
 
 use super::Failure;
-use crate::send;
+use crate::{send, sys};
 use clap::Args;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -16,6 +16,7 @@ pub struct Courier {
 
 impl Courier {
     pub(super) fn run(self) -> Result<(), Failure> {
+        sys::keep_small();
         let agent = io::stdin().as_fd().try_clone_to_owned()?;
         Ok(send::courier(agent, &self.spool)?)
     }

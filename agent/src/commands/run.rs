@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::config::{self, Settings};
-use crate::{app, logging};
+use crate::{app, logging, sys};
 use clap::Args;
 use picket_common::terminal::Plain;
 use std::io::{self, Write as _};
@@ -18,6 +18,7 @@ pub struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
+        sys::keep_small();
         logging::start();
         Ok(app::run(&load(&self.config)?)?)
     }

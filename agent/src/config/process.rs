@@ -72,7 +72,7 @@ impl Default for Process {
     fn default() -> Self {
         Self {
             sensor: ProcessSensor::Auto,
-            ring: 8 << 20,
+            ring: 4 << 20,
             environment: ENVIRONMENT.map(CompactString::from).to_vec(),
             exclude_images: Vec::new(),
             exclude_cgroups: Vec::new(),

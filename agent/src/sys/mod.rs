@@ -1,6 +1,7 @@
 //! Thin layers over what the kernel offers.
 
 mod account;
+mod allocator;
 pub mod bpf;
 mod changes;
 mod child;
@@ -16,6 +17,7 @@ mod stop;
 mod tool;
 
 pub use account::unprivileged;
+pub use allocator::keep_small;
 pub use changes::Changes;
 pub use child::ended_within;
 pub use clock::{Clocks, is_synchronised};

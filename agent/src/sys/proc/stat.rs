@@ -2,11 +2,15 @@
 
 use compact_str::{CompactString, format_compact};
 use picket_common::process::ProcessId;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 
 /// The flag of a thread of the kernel, which runs no program: `PF_KTHREAD` of the kernel's `sched.h`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// It has 52 fields, each a number of at most 20 digits but for a name of at most 15 bytes (more, up to 64, of a thread of the
+/// kernel).
+const LONGEST: usize = 2048;
 
 /// What `/proc/PID/stat` has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +47,11 @@ impl Stat {
     }
 
     fn of(pid: u32, path: &str) -> io::Result<Self> {
-        Self::parse(pid, &fs::read(path)?).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+        // In one call, as the kernel gives it: a file of this size grows in five.
+        let mut text = [0; LONGEST];
+        let length = File::open(path)?.read(&mut text)?;
+        let text = text.get(..length).unwrap_or_default();
+        Self::parse(pid, text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
     /// The name may hold anything and ends with the last bracket.
