@@ -173,6 +173,8 @@ impl Log {
             if tail.is_at(&self.path) {
                 return Ok(());
             }
+            // What was written between the two looks came before everything in the new file.
+            read(tail, buffer, &self.source, queue, notices)?;
             self.rotated.extend(self.current.take());
             while self.rotated.len() > ROTATED {
                 self.rotated.pop_front();

@@ -30,7 +30,7 @@ pub(super) enum Recovered {
     InPlace,
     /// It is where it was restored to.
     Restored,
-    /// It is neither, for now.
+    /// It could be brought to neither place; the next start tries again.
     Stuck(String),
 }
 
