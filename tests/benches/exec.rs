@@ -5,7 +5,7 @@ use picket_tests::storm::Storm;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,6 +48,9 @@ fn main() {
     }
     if wanted("seen") {
         seen();
+    }
+    if wanted("deny") {
+        deny();
     }
     if wanted("latency") {
         latency();
@@ -99,8 +102,13 @@ fn storm() {
         "agent and courier, idle, PSS",
         mebibytes(&line)
     );
-    // What it reads at its start is no idling.
+    // What it reads at its start is neither idling nor the storm's.
     settle(&line);
+    println!(
+        "{:<60} {:>7.1} ms",
+        "agent and courier, processor time of a start",
+        line.processor_time().as_secs_f64() * 1000.0
+    );
     let before = line.processor_time();
     std::thread::sleep(IDLE);
     let used = line.processor_time() - before;
@@ -114,6 +122,7 @@ fn storm() {
     for round in 0..ROUNDS {
         without.push(STORM.rage("calm"));
         line.start_agent();
+        settle(&line);
         let before = line.processor_time();
         with.push(STORM.rage(&format!("storm{round}")));
         // What is still in the ring is looked at as well.
@@ -146,6 +155,7 @@ fn storm() {
 fn seen() {
     let mut line = line("[process]\nkeep = \"all\"\n");
     line.start_agent();
+    settle(&line);
     let before = line.processor_time();
     STORM.rage("kept");
     settle(&line);
@@ -162,6 +172,46 @@ fn seen() {
     println!(
         "{:<60} {:>7} of {}",
         "seen with all arguments", seen, STORM.programs
+    );
+}
+
+/// The storm while one file may not start, and so each start of a program is asked about, by turns.
+fn deny() {
+    let mut line = line("[respond]\nmode = \"enforce\"\n");
+    let denied = line.path("denied");
+    fs::copy("/bin/true", &denied).expect("a copy");
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&denied)
+        .and_then(|mut file| file.write_all(b"another file"))
+        .expect("it is written");
+    let denied = denied.to_str().expect("a path");
+    let (mut without, mut with, mut denying) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        without.push(STORM.rage("calm"));
+        line.start_agent();
+        settle(&line);
+        with.push(STORM.rage(&format!("asked{round}")));
+        settle(&line);
+        line.operate(&["deny", "add", denied, "--minutes", "5"])
+            .expect("it is denied");
+        // The first start of each program is judged, the others are the kernel's own.
+        let first = Command::new(denied).status();
+        assert!(first.is_err(), "a denied file started");
+        assert!(Command::new("/bin/true").status().expect("it starts").success());
+        denying.push(STORM.rage(&format!("denied{round}")));
+        settle(&line);
+        line.operate(&["deny", "remove", denied])
+            .expect("it may start again");
+        line.end_agent(false);
+    }
+    let (without, with, denying) = (median(without), median(with), median(denying));
+    let more = |of: Duration, than: Duration| (of.as_secs_f64() / than.as_secs_f64() - 1.0) * 100.0;
+    println!(
+        "{:<60} {:>7.1} %, {:.1} % beside the agent that denies none",
+        "slow-down of the storm while a file is denied",
+        more(denying, without),
+        more(denying, with)
     );
 }
 

@@ -26,7 +26,7 @@ use crate::respond::LedgerError;
 use crate::send::{Reached, Watch};
 use crate::sense::{Notice, Sensor};
 use crate::spool::{Spool, SpoolError};
-use crate::sys::Stop;
+use crate::sys::{Stop, answer_at_once};
 use actor::Actor;
 use control::{Control, Status};
 use costs::Costs;
@@ -107,7 +107,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         watched.push(sensor.describe());
         let (observed, stop) = (observed.clone(), stop.clone());
         let run = move || supervise(sensor, &observed, &stop);
-        sensors.push(spawn("sensor", run)?);
+        sensors.push(spawn_prompt("sensor", run)?);
     }
     let (inquiries, inquirer) = Inquirer::new("/");
     sensors.push(spawn("inquirer", move || inquirer.answer(&observed))?);
@@ -164,11 +164,11 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
             keeper: judged.clone(),
             historian: note,
         };
-        spawn("judge", move || {
+        spawn_prompt("judge", move || {
             judge::judge(&rules, &process, &to_judge, &enricher, &costs, ways)
         })?
     };
-    let acting = spawn("actor", move || actor.act(&asked))?;
+    let acting = spawn_prompt("actor", move || actor.act(&asked))?;
     if let Some(changes) = changes {
         let (rules, stop) = (Arc::clone(&rules), stop.clone());
         threads.push(spawn("rules", move || rules.follow(changes, &stop))?);
@@ -215,6 +215,16 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.to_owned())
         .spawn(work)
         .map_err(|error| AppError::System("a thread", error))
+}
+
+/// A thread that lies between what happens and the answer to it.
+fn spawn_prompt(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, AppError> {
+    spawn(name, || {
+        if let Err(error) = answer_at_once() {
+            tracing::debug!("it may have to wait for its turn: {error}");
+        }
+        work();
+    })
 }
 
 fn join(thread: JoinHandle<()>) {

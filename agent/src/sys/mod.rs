@@ -24,7 +24,7 @@ pub use clock::{Clocks, is_synchronised};
 pub use deadman::Deadman;
 pub use fanotify::{ExecGate, Start};
 pub use pidfd::{Pidfd, PidfdError, Signal};
-pub use priority::yield_to_others;
+pub use priority::{answer_at_once, yield_to_others};
 pub use proc::{Process, Stat, pids, version};
 pub use proc_connector::{ConnectorError, ProcConnector, ProcessTold, Told};
 pub use stop::Stop;

@@ -70,7 +70,7 @@ impl Spare {
         View {
             spare: self,
             own,
-            ancestors: ancestors(own).collect(),
+            ancestors: parent(own).into_iter().flat_map(lineage).collect(),
             mount_namespace: proc::mount_namespace(own),
             program: proc::executable_file(own),
         }
@@ -91,6 +91,7 @@ impl View<'_> {
     /// Why a process is to be spared; `None` when it may be killed.
     pub(super) fn spares(&self, held: &Pidfd) -> Option<String> {
         let pid = held.process().pid;
+        let program = self.program_of(pid);
         let because = if pid == 1 {
             "it is the first process, which all others stand on".to_owned()
         } else if held.stat.is_kernel {
@@ -99,11 +100,11 @@ impl View<'_> {
             "it is the agent".to_owned()
         } else if self.ancestors.contains(&pid) {
             "the agent was started by it".to_owned()
-        } else if ancestors(pid).any(|ancestor| ancestor == self.own) {
+        } else if self.works_for_it(held.stat.parent) {
             "it works for the agent".to_owned()
-        } else if self.is_program(pid, &["sshd"]) && !self.is_program(held.stat.parent, &["sshd"]) {
+        } else if is_sshd(program.as_deref()) && !is_sshd(self.program_of(held.stat.parent).as_deref()) {
             "it is the sshd that listens, without which nobody can log in".to_owned()
-        } else if let Some(name) = self.package_manager(pid) {
+        } else if let Some(name) = program.and_then(|program| package_manager(pid, &program)) {
             format!("{name} is at work, and would leave packages half installed")
         } else if let Some(image) = self.protected_image(pid) {
             format!("{} is protected by respond.protect_images", image.display())
@@ -148,12 +149,15 @@ impl View<'_> {
             })
     }
 
-    /// Whether a process runs one of the host's own programs: a file that only root can write, where only root can put it.
-    fn is_program(&self, pid: u32, names: &[&str]) -> bool {
-        self.program_of(pid).is_some_and(|path| is_one_of(&path, names))
+    /// Whether the agent is an ancestor of what has this parent. None of its own ancestors comes from it.
+    fn works_for_it(&self, parent: u32) -> bool {
+        lineage(parent)
+            .take_while(|pid| !self.ancestors.contains(pid))
+            .any(|pid| pid == self.own)
     }
 
-    /// The path of the host's own program that a process runs; `None` when it runs something else.
+    /// The path of the host's own program that a process runs, a file that only root can write, where only root can put it;
+    /// `None` when it runs something else.
     fn program_of(&self, pid: u32) -> Option<PathBuf> {
         let path = undeleted(proc::executable(pid)?);
         let folder = path.parent()?.to_str()?;
@@ -161,29 +165,6 @@ impl View<'_> {
         let is_roots = data.uid() == 0 && data.mode() & 0o022 == 0;
         let here = self.mount_namespace.is_some() && proc::mount_namespace(pid) == self.mount_namespace;
         (FOLDERS.contains(&folder) && is_roots && here).then_some(path)
-    }
-
-    /// Only root's: anybody may run one, and what it runs, but nobody else can leave packages half installed by it.
-    fn package_manager(&self, pid: u32) -> Option<&'static str> {
-        let path = self.program_of(pid)?;
-        if proc::effective_uid(pid) != Some(0) {
-            return None;
-        }
-        let named = |path: &Path| {
-            let mut names = PACKAGE_MANAGERS.iter();
-            names.find(|name| is_one_of(path, &[name])).copied()
-        };
-        let is_python = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"python"));
-        let script = || {
-            let arguments = proc::arguments(pid);
-            let script = arguments.iter().skip(1).find(|text| !text.starts_with('-'))?;
-            let script = Path::new(script);
-            let folder = script.parent()?.to_str()?;
-            named(script).filter(|_| FOLDERS.contains(&folder))
-        };
-        named(&path).or_else(|| is_python.then(script)?)
     }
 
     fn protected_image(&self, pid: u32) -> Option<&Path> {
@@ -228,12 +209,40 @@ fn main_process_of(held: &Pidfd) -> Option<String> {
     (!older).then(|| unit.to_owned())
 }
 
-/// The pids of those that a process comes from, the nearest first.
-fn ancestors(pid: u32) -> impl Iterator<Item = u32> {
-    let parent = |pid: u32| proc::Stat::read(pid).ok().map(|stat| stat.parent);
-    std::iter::successors(parent(pid), move |pid| parent(*pid))
+/// The package manager that a process is, by the program that it runs. Only root's: anybody may run one, and what it runs, but
+/// nobody else can leave packages half installed by it.
+fn package_manager(pid: u32, program: &Path) -> Option<&'static str> {
+    let named = |path: &Path| {
+        let mut names = PACKAGE_MANAGERS.iter();
+        names.find(|name| is_one_of(path, &[name])).copied()
+    };
+    let is_python = program
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"python"));
+    let script = || {
+        let arguments = proc::arguments(pid);
+        let script = arguments.iter().skip(1).find(|text| !text.starts_with('-'))?;
+        let script = Path::new(script);
+        let folder = script.parent()?.to_str()?;
+        named(script).filter(|_| FOLDERS.contains(&folder))
+    };
+    let name = named(program).or_else(|| is_python.then(script)?)?;
+    (proc::effective_uid(pid) == Some(0)).then_some(name)
+}
+
+fn is_sshd(program: Option<&Path>) -> bool {
+    program.is_some_and(|program| is_one_of(program, &["sshd"]))
+}
+
+/// A process and those that it comes from, the nearest first.
+fn lineage(pid: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(pid), |pid| parent(*pid))
         .take_while(|pid| *pid != 0)
         .take(GENERATIONS)
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    proc::Stat::read(pid).ok().map(|stat| stat.parent)
 }
 
 fn is_one_of(path: &Path, names: &[&str]) -> bool {

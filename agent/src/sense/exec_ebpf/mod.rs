@@ -29,7 +29,7 @@ const REST: Duration = Duration::from_secs(1);
 /// How long under load.
 const NAP: Duration = Duration::from_millis(2);
 /// After so many short rests that ended with something to read there is load.
-const LOAD: u32 = 4;
+const LOAD: u32 = 16;
 /// How often is looked for what was lost.
 const COUNT: Duration = Duration::from_secs(1);
 /// How often is looked which cgroups the excluded folders are: a service that is started again has another.
