@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// The source of processes that the kernel tells of: it leaves none out, and nothing of it is late.
+pub const EXEC_EBPF: &str = "exec_ebpf";
+
 /// What a sensor saw at once.
 #[derive(Debug)]
 pub struct Observation {

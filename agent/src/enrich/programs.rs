@@ -6,7 +6,7 @@ use super::inquiry::Inquiries;
 use super::logins::Logins;
 use super::processes::{Processes, Seen};
 use super::users::Users;
-use crate::observation::{FileKey, Hashed, ProcessSeen, Sighting};
+use crate::observation::{EXEC_EBPF, FileKey, Hashed, ProcessSeen, Sighting};
 use crate::sys::{Clocks, Process, version};
 use compact_str::CompactString;
 use nix::sys::stat::stat;
@@ -103,7 +103,7 @@ impl Programs {
             }
             ProcessSeen::Forked { parent, child } => return self.processes.fork(parent, child),
             ProcessSeen::Exec(mut exec) => {
-                let awaited = self.exec(&mut exec, time);
+                let awaited = self.exec(&mut exec, time, source == EXEC_EBPF);
                 let process = exec.process;
                 let event = self.event(source, (time, number, observed), process, Payload::Exec(exec));
                 if let Some(file) = awaited {
@@ -189,9 +189,10 @@ impl Programs {
     }
 
     /// Adds what is known of a program that starts. Gives its file, when its hash is awaited.
-    fn exec(&mut self, exec: &mut ExecEvent, time: Timestamp) -> Option<FileKey> {
+    /// `tells_all`: the source leaves none out, so that it is known whether a copy has run something before.
+    fn exec(&mut self, exec: &mut ExecEvent, time: Timestamp, tells_all: bool) -> Option<FileKey> {
         let seen = self.processes.find(exec.process);
-        let is_copy = seen.is_some_and(|seen| !seen.has_run);
+        let is_copy = tells_all && seen.is_some_and(|seen| !seen.has_run);
         exec.container = self.containers.of(exec, is_copy, time);
         exec.user = self.users.name(exec.credentials.effective_uid);
         self.processes.complete(exec);

@@ -14,7 +14,7 @@ mod record;
 use super::losses::Losses;
 use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Process as Settings;
-use crate::observation::{Cursor, Observation, Subject};
+use crate::observation::{Cursor, EXEC_EBPF, Observation, Subject};
 use crate::queue::Sender;
 use crate::sys::Stop;
 use crate::sys::bpf::{Bpf, BpfError, Program, Sleep, Wanted};
@@ -48,7 +48,7 @@ pub struct ExecEbpf {
 
 impl ExecEbpf {
     /// The name of the sensor, and of its source.
-    pub const NAME: &str = "exec_ebpf";
+    pub const NAME: &str = EXEC_EBPF;
 
     /// Loads the program; from now on it sees, and what it sees waits in the kernel until it is read.
     pub fn open(settings: &Settings, notices: mpsc::Sender<Notice>) -> Result<Self, BpfError> {
