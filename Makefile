@@ -1,5 +1,5 @@
 # `make test` is all that has to hold; `make run` shows it at work. Both install what is missing.
-.PHONY: help run demo test lint bench build-tools demo-tools test-tools
+.PHONY: help run demo lab test lint bench build-tools demo-tools test-tools
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -27,6 +27,10 @@ run: build-tools ## A collector and an agent in monitor mode on this machine's o
 demo: demo-tools ## A real attack on a real sshd, in network namespaces of its own: seen, blocked, undone
 	cargo build --release --workspace --locked --bins
 	@target/release/demo
+
+lab: test-tools ## A booted host with Picket on it, and an attacker, to play with; MODE=enforce makes it act
+	cargo build --release --workspace --locked --bins
+	@target/release/lab $(MODE)
 
 bench: test-tools ## The table of figures; fail2ban, where it is installed, is the peer
 	cargo build --release --workspace --locked --bins
