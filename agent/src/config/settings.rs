@@ -1,6 +1,7 @@
 //! Which settings there are, what each means, and its default.
 
 use super::document::{Document, Section};
+use super::files::Files;
 use super::process::Process;
 use super::values::{ABSOLUTE, SPAN, path, quota, size, span};
 use picket_common::action::Network;
@@ -16,6 +17,8 @@ pub struct Settings {
     pub auth: Auth,
     /// `[process]`: how programs are seen.
     pub process: Process,
+    /// `[files]`: which files are watched as they land.
+    pub files: Files,
     /// `[detect]`: the rules to judge by.
     pub detect: Detect,
     /// `[respond]`: what may be done.
@@ -235,6 +238,9 @@ impl Settings {
 
         let section = root.section(document, "process");
         self.process.overlay(document, section);
+
+        let section = root.section(document, "files");
+        self.files.overlay(document, section);
 
         let mut section = root.section(document, "detect");
         set(

@@ -8,6 +8,7 @@ pub mod auditd;
 pub mod auth;
 pub mod ecs_exec;
 pub mod journal_json;
+pub mod mount_info;
 pub mod scan;
 pub mod stamp;
 pub mod syslog;

@@ -2,11 +2,14 @@
 
 mod auth_file;
 mod auth_journal;
+mod files;
+mod files_fanotify;
 mod tail;
 mod watch;
 
 pub use auth_file::AuthFile;
 pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
+pub use files_fanotify::{FilesFanotify, Refused};
 
 use crate::observation::{Cursor, Observation};
 use crate::queue::{Closed, Sender};

@@ -3,6 +3,7 @@
 mod changes;
 mod child;
 mod clock;
+pub mod fanotify;
 pub mod nft;
 mod stop;
 mod tool;
