@@ -1,10 +1,10 @@
 //! Which parts there are: the one place that names them all.
 
-use crate::config::{Auth, Journal};
+use crate::config::{Auth, Files, FilesSensor, Journal};
 use crate::observation::Cursor;
-use crate::sense::{AuthFile, AuthJournal, JOURNAL, Notice, Sensor};
+use crate::sense::{AuthFile, AuthJournal, FilesFanotify, FilesInotify, JOURNAL, Notice, Refused, Sensor};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -24,6 +24,48 @@ pub fn sensors(
         sensors.push(Box::new(files));
     }
     sensors
+}
+
+/// The sensors of files that these settings ask for on this host. `own` are the agent's own folders, whose files they never tell
+/// of.
+pub fn file_sensors(
+    files: &Files,
+    own: &[PathBuf],
+    cursors: &BTreeMap<Arc<str>, Cursor>,
+    notices: &Sender<Notice>,
+) -> Vec<Box<dyn Sensor>> {
+    let fanotify =
+        || -> Box<dyn Sensor> { Box::new(FilesFanotify::new(files, own, cursors, notices.clone())) };
+    let inotify = |files: &Files| -> Box<dyn Sensor> {
+        Box::new(FilesInotify::new(files, own, cursors, notices.clone()))
+    };
+    if files.paths.is_empty() {
+        return Vec::new();
+    }
+    match files.sensor {
+        FilesSensor::None => Vec::new(),
+        FilesSensor::Fanotify => vec![fanotify()],
+        FilesSensor::Inotify => vec![inotify(files)],
+        FilesSensor::Auto => match FilesFanotify::probe(files) {
+            Ok((_, refused)) => {
+                let local = refused.into_iter().filter(|refused| !refused.is_remote());
+                let paths: Vec<PathBuf> = local.flat_map(Refused::into_watched).collect();
+                let rest = Files {
+                    paths,
+                    ..files.clone()
+                };
+                let rest = Some(rest).filter(|rest| !rest.paths.is_empty());
+                let rest = rest.map(|rest| inotify(&rest));
+                [fanotify()].into_iter().chain(rest).collect()
+            }
+            Err(error) => {
+                let told = format!("files are watched by inotify, which does not see who writes: {error}");
+                // Nobody listens once the agent is ending.
+                drop(notices.send(Notice::Warning(told)));
+                vec![inotify(files)]
+            }
+        },
+    }
 }
 
 /// Whether one of them sees logins.

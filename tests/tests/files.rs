@@ -3,9 +3,9 @@
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use picket_agent::config::{Files, FilesSensor};
-use picket_agent::observation::{Body, FileSeen, Observation};
+use picket_agent::observation::{Body, Cursor, FileSeen, Observation};
 use picket_agent::queue::queue;
-use picket_agent::sense::{FilesFanotify, Notice, Sensor};
+use picket_agent::sense::{FilesFanotify, FilesInotify, Notice, Sensor};
 use picket_agent::sys::Stop;
 use picket_common::event::FileAction;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -291,7 +293,6 @@ fn links_tell_where_they_lead_and_files_what_they_are() {
     let file = &find("file").event;
     let data = fs::metadata(ground.path("file")).unwrap();
     let identity = file.identity.unwrap();
-    use std::os::unix::fs::MetadataExt as _;
     assert_eq!((identity.device, identity.inode), (data.dev(), data.ino()));
     assert_eq!((file.size, file.target.as_ref()), (Some(5), None));
 }
@@ -601,5 +602,162 @@ fn what_lies_on_an_overlay_is_told_of_or_it_is_said_that_it_is_not() {
             watched.until(&ground.path("merged/new"));
             watched.until(&ground.path("merged/old"));
         }
+    }
+}
+
+#[test]
+fn what_fanotify_refuses_inotify_watches() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    ground.shell("mkdir lower upper work merged plain; mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged");
+    let files = |sensor, paths: &[&str]| Files {
+        sensor,
+        paths: paths.iter().map(|path| ground.path(path)).collect(),
+        ..Files::default()
+    };
+    let (notices, _heard) = mpsc::channel();
+    let chosen = |sensor, paths: &[&str]| {
+        let sensors =
+            picket_agent::plugs::file_sensors(&files(sensor, paths), &[], &BTreeMap::new(), &notices);
+        let describe = |sensor: Box<dyn Sensor>| format!("{}: {}", sensor.name(), sensor.describe());
+        sensors.into_iter().map(describe).collect::<Vec<_>>()
+    };
+    let below = |path: &str| format!("files that land below {}", ground.path(path).display());
+    let blind = ", without knowing who wrote them";
+    assert_eq!(
+        chosen(FilesSensor::Auto, &["plain"]),
+        [format!("files_fanotify: {}", below("plain"))]
+    );
+    assert_eq!(
+        chosen(FilesSensor::Auto, &["merged"]),
+        [
+            format!("files_fanotify: {}", below("merged")),
+            format!("files_inotify: {}{blind}", below("merged"))
+        ]
+    );
+    assert_eq!(
+        chosen(FilesSensor::Inotify, &["plain"]),
+        [format!("files_inotify: {}{blind}", below("plain"))]
+    );
+    assert!(chosen(FilesSensor::None, &["plain"]).is_empty() && chosen(FilesSensor::Auto, &[]).is_empty());
+}
+
+/// As [`Ground::watch`], by inotify.
+fn by_inotify(ground: &Ground, paths: &[&str]) -> Watched {
+    let mut watched = ground.watch_with(paths, |files, notices| {
+        Box::new(FilesInotify::new(files, &[], &BTreeMap::new(), notices))
+    });
+    watched.all();
+    watched
+}
+
+#[test]
+fn without_fanotify_what_is_written_moved_linked_and_made_executable_is_told_of() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    ground.shell("mkdir -p www/deep elsewhere/tree/a; echo x > elsewhere/x; echo y > elsewhere/y; echo > elsewhere/tree/a/1");
+    let mut watched = by_inotify(&ground, &["www"]);
+    ground.shell("echo z > www/deep/z; mv elsewhere/x www/x; ln elsewhere/y www/y; ln -s / www/link; chmod 755 www/deep/z; touch -c www/deep/z");
+    let is = |name: &str, action| (name.to_owned(), action);
+    let all = watched.names(&ground.path("www"));
+    let wanted = [
+        is("deep/z", FileAction::Written),
+        is("x", FileAction::Moved),
+        is("y", FileAction::Moved),
+        is("link", FileAction::Moved),
+        is("deep/z", FileAction::Attributes),
+    ];
+    assert_eq!(all, wanted);
+    ground.shell("mv elsewhere/tree www/tree");
+    watched.until(&ground.path("www/tree/a/1"));
+    ground.shell("mv www/tree www/other; echo > www/other/a/2");
+    watched.until(&ground.path("www/other/a/2"));
+    ground.shell("mv www/other elsewhere/; echo > elsewhere/other/a/3");
+    let all = watched.all();
+    assert!(
+        all.iter().all(|(path, _)| path.starts_with(ground.path("www"))),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn without_fanotify_a_thousand_files_in_fresh_directories_are_all_told_of() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    let mut watched = by_inotify(&ground, &["."]);
+    ground.shell("for a in $(seq 100); do mkdir -p d/$a/deep/er; for b in 1 2 3 4 5 6 7 8 9 10; do echo $a > d/$a/deep/er/$b; done; done");
+    let mut told = BTreeSet::new();
+    while told.len() < 1000 {
+        told.insert(watched.next().0.clone());
+    }
+    // What is mounted later as well, and what is on an overlay.
+    ground.shell(
+        "mkdir disk lower upper work merged; mount -t tmpfs tmpfs disk; mkdir disk/d; echo > disk/d/1",
+    );
+    watched.until(&ground.path("disk/d/1"));
+    ground.shell(
+        "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged; echo > merged/2",
+    );
+    watched.until(&ground.path("merged/2"));
+}
+
+#[test]
+fn without_fanotify_what_the_kernel_could_not_keep_is_found() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    if limit > 100_000 {
+        println!("skipped: the kernel's queue holds {limit} events: too many to fill");
+        return;
+    }
+    ground.shell("mkdir many");
+    let mut watched = by_inotify(&ground, &["."]);
+    let count = limit + 3000;
+    ground.shell(&format!(
+        "seq {count} | split --lines=1 --suffix-length=5 - many/f"
+    ));
+    let mut told = BTreeSet::new();
+    while told.len() < count {
+        let path = watched.next().0.clone();
+        told.insert(path);
+        watched.told.clear();
+    }
+    let notice = watched.notice("more happened than the kernel's queue");
+    assert!(matches!(notice, Notice::Lost { .. }), "{notice:?}");
+}
+
+type Made = fn(&Files, &BTreeMap<Arc<str>, Cursor>, mpsc::Sender<Notice>) -> Box<dyn Sensor>;
+
+#[test]
+fn what_lands_while_the_agent_is_away_is_found_when_it_comes_back() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    ground.shell("mkdir www; echo > www/before; touch -d 2000-01-01 www/before");
+    let changed = |name: &str| {
+        let data = fs::metadata(ground.path(name)).unwrap();
+        data.ctime() * 1_000_000 + data.ctime_nsec() / 1000
+    };
+    // The clock of files is coarse.
+    while !ground.path("www/meanwhile").exists() || changed("www/meanwhile") <= changed("www/before") {
+        ground.shell("echo > www/meanwhile; touch -d 2000-01-01 www/meanwhile");
+    }
+    // A second more is looked at than was missed.
+    let last = u64::try_from(changed("www/meanwhile") + 1_000_000).unwrap();
+    let sensors: [(&str, Made); 2] = [
+        (FilesFanotify::SOURCE, |files, cursors, notices| {
+            Box::new(FilesFanotify::new(files, &[], cursors, notices))
+        }),
+        (FilesInotify::SOURCE, |files, cursors, notices| {
+            Box::new(FilesInotify::new(files, &[], cursors, notices))
+        }),
+    ];
+    for (source, sensor) in sensors {
+        let cursors = BTreeMap::from([(source.into(), Cursor::Number { number: last })]);
+        let mut watched = ground.watch_with(&["www"], |files, notices| sensor(files, &cursors, notices));
+        let (path, seen) = watched.next();
+        assert_eq!(*path, ground.path("www/meanwhile"), "{source}");
+        assert_eq!(seen.event.action, FileAction::Found);
+        watched.told.clear();
+        assert!(watched.all().is_empty());
+        fs::remove_file(ground.path("www/the end 1")).unwrap();
     }
 }

@@ -18,7 +18,7 @@ use crate::queue::Sender;
 use crate::sys::Stop;
 use crate::sys::fanotify::{self, FileNotices, Happened};
 use directories::{Directories, Directory};
-use file_systems::FileSystems;
+use file_systems::{FileSystems, watched_of};
 use nix::poll::{PollFd, PollFlags};
 use picket_common::event::FileAction;
 use rustix::fs::{Mode, OFlags};
@@ -96,18 +96,16 @@ impl FilesFanotify {
         if self.scope.renew() {
             self.missed.look_for(self.scope.roots().to_vec());
         }
-        let (fresh, refused) = self.systems.renew(group, &self.scope, &Mounted::now()?);
+        let mounts = Mounted::now()?;
+        let (fresh, refused) = self.systems.renew(group, &self.scope, &mounts);
         self.directories.clear();
         for refused in refused {
             self.tell(Notice::Warning(refused.to_string()));
         }
-        let roots = self.scope.roots();
-        let watched_of = |point: &PathBuf| -> Vec<PathBuf> {
-            let within = roots.iter().filter(|root| root.starts_with(point)).cloned();
-            let whole = roots.iter().any(|root| point.starts_with(root));
-            within.chain(whole.then(|| point.clone())).collect()
-        };
-        self.missed.look_for(fresh.iter().flat_map(watched_of).collect());
+        let watched = fresh
+            .iter()
+            .flat_map(|point| watched_of(&self.scope, point, &mounts));
+        self.missed.look_for(watched.collect());
         Ok(())
     }
 

@@ -4,12 +4,14 @@ mod auth_file;
 mod auth_journal;
 mod files;
 mod files_fanotify;
+mod files_inotify;
 mod tail;
 mod watch;
 
 pub use auth_file::AuthFile;
 pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
 pub use files_fanotify::{FilesFanotify, Refused};
+pub use files_inotify::FilesInotify;
 
 use crate::observation::{Cursor, Observation};
 use crate::queue::{Closed, Sender};

@@ -1,6 +1,7 @@
 //! `picket doctor`: what to run first when something seems wrong.
 
 mod agent;
+mod files;
 mod firewall;
 mod identity;
 mod logs;
@@ -66,6 +67,7 @@ fn look(loaded: &Loaded) -> Vec<Check> {
         rights::check(&agent),
     ];
     checks.extend(logs::checks(&settings.auth, now));
+    checks.push(files::check(&settings.files));
     checks.extend(firewall::checks(&settings.respond, &agent));
     checks.extend(identity::checks(settings, now));
     checks.push(agent.collector(settings, now));

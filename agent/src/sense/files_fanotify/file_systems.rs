@@ -33,6 +33,8 @@ pub struct Refused {
     pub point: PathBuf,
     kind: String,
     why: Why,
+    /// What of it would be watched.
+    watched: Vec<PathBuf>,
 }
 
 /// What is wrong with it.
@@ -47,6 +49,11 @@ enum Why {
 }
 
 impl Refused {
+    /// What of it would be watched.
+    pub fn into_watched(self) -> Vec<PathBuf> {
+        self.watched
+    }
+
     /// Whether it lies on another machine, so that no other sensor would see more.
     pub fn is_remote(&self) -> bool {
         matches!(self.why, Why::Remote)
@@ -55,7 +62,12 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}) is not watched: ", self.point.display(), self.kind)?;
+        write!(
+            f,
+            "{} ({}) is not watched by fanotify: ",
+            self.point.display(),
+            self.kind
+        )?;
         match &self.why {
             Why::Remote => f.write_str("what is written to it elsewhere is not told here"),
             Why::Nameless => f.write_str("it cannot find a file again by its handle"),
@@ -92,6 +104,7 @@ impl FileSystems {
                             point: mount.point.clone(),
                             kind: mount.kind.clone(),
                             why,
+                            watched: watched_of(scope, &mount.point, mounts),
                         });
                     }
                     still.insert(mount.point.clone());
@@ -202,15 +215,29 @@ impl FileSystem {
     }
 }
 
+/// What is watched of what is mounted there.
+pub(super) fn watched_of(scope: &Scope, point: &Path, mounts: &[Mount]) -> Vec<PathBuf> {
+    let roots = scope.roots();
+    if roots.iter().any(|root| point.starts_with(root)) {
+        return vec![point.to_owned()];
+    }
+    let within = roots.iter().filter(|root| around(root, mounts) == Some(point));
+    within.cloned().collect()
+}
+
+/// Where that is mounted in which a path lies.
+fn around<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Path> {
+    let points = mounts.iter().map(|mount| mount.point.as_path());
+    points
+        .filter(|point| path.starts_with(point))
+        .max_by_key(|point| point.as_os_str().len())
+}
+
 /// The mounts in which something is watched: those below what is watched, and that in which it lies.
 fn concerned<'a>(scope: &Scope, mounts: &'a [Mount]) -> Vec<&'a Mount> {
     let mut concerned: Vec<&Mount> = Vec::new();
     for root in scope.roots() {
-        let around = mounts
-            .iter()
-            .filter(|mount| root.starts_with(&mount.point))
-            .map(|mount| mount.point.as_path())
-            .max_by_key(|point| point.as_os_str().len());
+        let around = around(root, mounts);
         let below = |mount: &&Mount| mount.point.starts_with(root) || Some(mount.point.as_path()) == around;
         for mount in mounts.iter().filter(below) {
             // What is mounted later over the same place hides what was there.
