@@ -3,11 +3,12 @@
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use picket_agent::config::{Files, FilesSensor};
+use picket_agent::enrich::Enricher;
 use picket_agent::observation::{Body, Cursor, FileSeen, Observation};
 use picket_agent::queue::queue;
 use picket_agent::sense::{FilesFanotify, FilesInotify, Notice, Sensor};
 use picket_agent::sys::Stop;
-use picket_common::event::FileAction;
+use picket_common::event::{ChangeKind, FileAction, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -760,4 +761,30 @@ fn what_lands_while_the_agent_is_away_is_found_when_it_comes_back() {
         assert!(watched.all().is_empty());
         fs::remove_file(ground.path("www/the end 1")).unwrap();
     }
+}
+
+#[test]
+fn a_key_that_is_added_is_told_of_by_its_line_and_by_who_added_it() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    ground.shell("mkdir -p home/eve/.ssh");
+    let watched = ground.watch(&["home"]);
+    let now = jiff::Timestamp::now().into();
+    let mut enricher = Enricher::new(jiff::tz::TimeZone::UTC, now).knowing_files(&ground.path("nowhere"));
+    let mut next = || {
+        let mut events = Vec::new();
+        enricher.enrich(watched.seen.recv_timeout(PATIENCE).unwrap(), &mut events);
+        match events.pop().unwrap().payload {
+            Payload::File(file) => *file,
+            other => panic!("{other:?}"),
+        }
+    };
+    ground.shell("echo 'ssh-ed25519 AAAA eve@home' > home/eve/.ssh/authorized_keys");
+    next();
+    ground.shell("echo 'ssh-ed25519 BBBB mallory' >> home/eve/.ssh/authorized_keys; echo > home/eve/notes");
+    let file = next();
+    let change = file.change.unwrap();
+    assert_eq!(change.kind, ChangeKind::AuthorizedKeys);
+    assert_eq!(change.added, ["ssh-ed25519 BBBB mallory"]);
+    assert_eq!((change.removed_count, change.package_manager), (0, false));
+    assert_eq!(next().change, None);
 }

@@ -10,8 +10,8 @@ pub struct Glob(String);
 const LONGEST: usize = 4096;
 
 impl Glob {
-    /// A pattern for paths from the root.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// A pattern for paths from the root: it begins with `/` or `**`. An error says nothing more.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let fits = (text.starts_with('/') || text.starts_with("**")) && text.len() <= LONGEST;
         if fits && !text.contains('\0') {
             Ok(Self(text.to_owned()))

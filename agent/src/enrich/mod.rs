@@ -1,5 +1,7 @@
 //! From what a sensor saw to what happened.
 
+mod changes;
+mod files;
 mod lineage;
 
 pub use lineage::Lineage;
@@ -7,14 +9,17 @@ pub use lineage::Lineage;
 use crate::observation::{Body, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
+use files::Files;
 use jiff::tz::TimeZone;
 use picket_common::event::{AuthEvent, Event, Payload};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
+use std::path::Path;
 
 /// Makes events; remembers what helps to read times.
 pub struct Enricher {
     calendar: Calendar,
+    files: Option<Files>,
 }
 
 impl Enricher {
@@ -22,6 +27,17 @@ impl Enricher {
     pub fn new(zone: TimeZone, now: Timestamp) -> Self {
         Self {
             calendar: Calendar::new(zone, now),
+            files: None,
+        }
+    }
+
+    /// Knows from now on how the configuration of this host is, to tell what changes in it: to be asked for before files are
+    /// watched. `root` is where its file systems begin.
+    #[must_use]
+    pub fn knowing_files(self, root: &Path) -> Self {
+        Self {
+            files: Some(Files::of_host(root)),
+            ..self
         }
     }
 
@@ -29,18 +45,25 @@ impl Enricher {
     pub fn enrich(&mut self, seen: Observation, events: &mut Vec<Event>) {
         let (origin, observed) = (seen.origin, seen.observed);
         let read = match seen.body {
-            Body::Line(line) => self.line(&line, observed),
-            Body::JournalEntry(entry) => journal(&entry),
-            Body::Processes(_) | Body::File(_) => None,
+            Body::Line(line) => self.line(&line, observed).map(of_log),
+            Body::JournalEntry(entry) => journal(&entry).map(of_log),
+            Body::File(file) => {
+                let file = match &mut self.files {
+                    Some(files) => files.enrich(*file),
+                    None => file.event,
+                };
+                Some((None, Payload::File(file.into())))
+            }
+            Body::Processes(_) => None,
         };
-        events.extend(read.map(|(time, auth)| {
-            // A line without a time of its own happened when it was seen.
+        events.extend(read.map(|(time, payload)| {
+            // What has no time of its own happened when it was seen.
             let time = time.unwrap_or(observed);
             Event {
                 id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
                 time,
                 observed,
-                payload: Payload::Auth(auth.into()),
+                payload,
             }
         }));
     }
@@ -53,6 +76,10 @@ impl Enricher {
         let time = frame.stamp.and_then(|stamp| self.calendar.resolve(stamp));
         Some((time, event))
     }
+}
+
+fn of_log((time, auth): (Option<Timestamp>, AuthEvent)) -> (Option<Timestamp>, Payload) {
+    (time, Payload::Auth(auth.into()))
 }
 
 /// Anybody on the host can write to the journal under the name of sshd, but not as root. An address that somebody may be

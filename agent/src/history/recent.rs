@@ -33,6 +33,11 @@ impl Recent {
             Payload::Privilege(privilege) => shorten_program(&mut privilege.program),
             Payload::File(file) => {
                 cut(&mut file.path);
+                file.target.iter_mut().for_each(cut);
+                if let Some(change) = &mut file.change {
+                    change.added.truncate(ARGS);
+                    change.added.iter_mut().for_each(cut);
+                }
                 file.writer.iter_mut().for_each(|writer| shorten_program(writer));
             }
             Payload::Signal(signal) => {

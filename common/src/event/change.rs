@@ -9,16 +9,13 @@ use serde::{Deserialize, Serialize};
 pub struct FileChange {
     /// `picket.file.change.kind`: what the file is for.
     pub kind: ChangeKind,
-    /// `picket.file.change.added`: lines that were not there before; the first of them, and each cut where it is long.
+    /// `picket.file.change.added`: lines that were not there before; the first of them, and each cut where it is long. Of a file of
+    /// passwords, whose they are and whether they can be used.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub added: Vec<CompactString>,
-    /// `picket.file.change.removed`: lines that are there no more, as far as they are known: of a file that was there before the
-    /// agent was, only `removed_count` tells.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub removed: Vec<CompactString>,
     /// `picket.file.change.added_count`
     pub added_count: u32,
-    /// `picket.file.change.removed_count`
+    /// `picket.file.change.removed_count`: of what is gone only this is known, as the agent keeps no copy of the file.
     pub removed_count: u32,
     /// `picket.file.change.unknown`: why the lines are not known, such as that the file is too long.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -34,7 +31,6 @@ impl FileChange {
         Self {
             kind,
             added: Vec::new(),
-            removed: Vec::new(),
             added_count: 0,
             removed_count: 0,
             unknown: None,
