@@ -10,7 +10,9 @@ mod file_systems;
 
 pub use file_systems::Refused;
 
-use super::files::{Landed, Missed, Modes, Mounted, Observer, Place, Scope, Writers, cursor, now, time_of};
+use super::files::{
+    Landed, Missed, Modes, Mounted, Observer, Pace, Place, Scope, Writers, cursor, now, time_of,
+};
 use super::{Notice, SenseError, Sensor};
 use crate::config::Files;
 use crate::observation::{Cursor, Observation};
@@ -30,6 +32,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Instant;
 
 /// See the module.
 pub struct FilesFanotify {
@@ -244,6 +247,8 @@ impl FilesFanotify {
             |_| {},
         );
         notices.into_iter().for_each(|notice| self.tell(notice));
+        // A large tree is gone through without keeping a processor busy.
+        stop.wait(Missed::REST);
         read
     }
 
@@ -327,8 +332,12 @@ impl Sensor for FilesFanotify {
         };
         let system = |what| move |error| SenseError::System(what, error);
         // It is looked at once before it is waited for.
-        let mut idle = false;
+        let (mut idle, mut pace) = (false, Pace::new());
         while let Some([_, mounts]) = watch.wait(stop, idle).map_err(system("poll"))? {
+            let pause = if idle { pace.woken(Instant::now()) } else { None };
+            if pause.is_some_and(|pause| stop.wait(pause)) {
+                break;
+            }
             if mounts || self.stale {
                 self.renew(&watch.group)?;
             }

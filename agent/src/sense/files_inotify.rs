@@ -238,6 +238,8 @@ impl FilesInotify {
             },
         );
         notices.into_iter().for_each(|notice| self.tell(notice));
+        // A large tree is gone through without keeping a processor busy.
+        stop.wait(Missed::REST);
         if self.missed.is_found()
             && let Some((count, error)) = self.unwatched.take()
         {

@@ -24,6 +24,9 @@ pub(in crate::sense) struct Missed {
 }
 
 impl Missed {
+    /// How long to rest after each step.
+    pub(in crate::sense) const REST: Duration = Duration::from_millis(1);
+
     /// `good`: until then nothing was missed in an earlier run.
     pub(in crate::sense) fn new(source: &'static str, good: Option<Timestamp>) -> Self {
         Self {

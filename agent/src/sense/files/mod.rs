@@ -6,6 +6,7 @@ mod missed;
 mod modes;
 mod mounted;
 mod observer;
+mod pace;
 mod scope;
 mod sweep;
 mod writer;
@@ -15,6 +16,7 @@ pub(super) use missed::Missed;
 pub(super) use modes::Modes;
 pub(super) use mounted::{Home, Mounted, home};
 pub(super) use observer::{Observer, cursor, time_of};
+pub(super) use pace::Pace;
 pub(super) use scope::{Place, Scope};
 pub(super) use writer::Writers;
 
