@@ -8,6 +8,7 @@ use picket_agent::observation::{Body, Cursor, FileSeen, Observation};
 use picket_agent::queue::queue;
 use picket_agent::sense::{FilesFanotify, FilesInotify, Notice, Sensor};
 use picket_agent::sys::Stop;
+use picket_agent::sys::fanotify::Grants;
 use picket_common::event::{ChangeKind, FileAction, Payload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -640,6 +641,43 @@ fn what_fanotify_refuses_inotify_watches() {
         [format!("files_inotify: {}{blind}", below("plain"))]
     );
     assert!(chosen(FilesSensor::None, &["plain"]).is_empty() && chosen(FilesSensor::Auto, &[]).is_empty());
+}
+
+#[test]
+fn with_what_an_older_kernel_tells_the_same_is_seen_and_writers_are_known_by_their_pid_alone() {
+    let Some(ground) = Ground::tmpfs() else { return };
+    ground.shell("mkdir -p www elsewhere; echo x > elsewhere/x; echo y > elsewhere/y");
+    let without_target = Grants {
+        target: false,
+        ..Grants::ALL
+    };
+    for (grants, certain) in [(without_target, true), (Grants::NONE, false)] {
+        let mut watched = ground.watch_with(&["www"], |files, notices| {
+            Box::new(FilesFanotify::new(files, &[], &BTreeMap::new(), notices).granted(grants))
+        });
+        let mut writer = Command::new("sh")
+            .args([
+                "-ec",
+                "echo z > www/z; cp -l elsewhere/y www/y; mv elsewhere/x www/x; chmod +x www/x; read -r end",
+            ])
+            .current_dir(ground.path(""))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let seen = watched.until(&ground.path("www/z"));
+        let process = seen.event.writer.as_ref().unwrap().process;
+        assert_eq!((process.pid, process.is_certain()), (writer.id(), certain));
+        assert!(seen.file.is_some());
+        assert_eq!(
+            watched.until(&ground.path("www/y")).event.action,
+            FileAction::Moved
+        );
+        let moved = watched.until(&ground.path("www/x"));
+        assert!(moved.event.action == FileAction::Moved && moved.file.is_some());
+        drop(writer.stdin.take());
+        writer.wait().unwrap();
+        ground.shell("mv www/x elsewhere/x; chmod -x elsewhere/x; rm www/y www/z");
+    }
 }
 
 /// As [`Ground::watch`], by inotify.

@@ -18,7 +18,7 @@ use crate::config::Files;
 use crate::observation::{Cursor, Observation};
 use crate::queue::Sender;
 use crate::sys::Stop;
-use crate::sys::fanotify::{self, FileNotices, Happened};
+use crate::sys::fanotify::{self, FileNotices, Grants, Happened};
 use directories::{Directories, Directory};
 use file_systems::{FileSystems, watched_of};
 use nix::poll::{PollFd, PollFlags};
@@ -47,6 +47,8 @@ pub struct FilesFanotify {
     watch: Option<Watch>,
     /// What is watched may lie somewhere else now.
     stale: bool,
+    /// What the kernel is to tell with each notice; `None` for all that it can.
+    grants: Option<Grants>,
     own: u32,
 }
 
@@ -73,13 +75,21 @@ impl FilesFanotify {
             missed: Missed::new(Self::SOURCE, cursors.get(Self::SOURCE).and_then(time_of)),
             watch: None,
             stale: false,
+            grants: None,
             own: std::process::id(),
         }
     }
 
+    /// Takes no more from the kernel than this, as an older one would give.
+    #[must_use]
+    pub fn granted(mut self, grants: Grants) -> Self {
+        self.grants = Some(grants);
+        self
+    }
+
     /// Tries whether it works here: what this kernel tells with each notice, and which of the file systems it refuses.
-    pub fn probe(files: &Files) -> Result<(fanotify::Grants, Vec<Refused>), SenseError> {
-        let watch = Watch::open()?;
+    pub fn probe(files: &Files) -> Result<(Grants, Vec<Refused>), SenseError> {
+        let watch = Watch::open(None)?;
         let scope = Scope::new(files, &[]);
         let (_, refused) = FileSystems::default().renew(&watch.group, &scope, &Mounted::now()?);
         Ok((watch.group.grants(), refused))
@@ -87,7 +97,7 @@ impl FilesFanotify {
 
     /// Begins to watch.
     fn watch(&mut self) -> Result<Watch, SenseError> {
-        let watch = Watch::open()?;
+        let watch = Watch::open(self.grants)?;
         self.systems = FileSystems::default();
         self.renew(&watch.group)?;
         Ok(watch)
@@ -286,9 +296,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn open() -> Result<Self, SenseError> {
+    fn open(grants: Option<Grants>) -> Result<Self, SenseError> {
+        let group = grants.map_or_else(FileNotices::open, FileNotices::open_with);
         Ok(Self {
-            group: FileNotices::open().map_err(|error| SenseError::System("fanotify", error))?,
+            group: group.map_err(|error| SenseError::System("fanotify", error))?,
             mounted: Mounted::open()?,
         })
     }

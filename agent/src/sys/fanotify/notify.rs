@@ -37,21 +37,27 @@ pub struct FileNotices {
 impl FileNotices {
     /// Makes the group, with as much of [`Grants`] as this kernel has. Takes `CAP_SYS_ADMIN`.
     pub fn open() -> io::Result<Self> {
-        let of = |target, pidfd| Grants { target, pidfd };
-        let mut tried = [of(true, true), of(false, true), of(false, false)].into_iter();
-        let mut refused = Errno::EINVAL;
-        let opened = tried.find_map(
-            |grants| match Fanotify::init(grants.flags(), EventFFlags::empty()) {
-                Ok(group) => Some((group, grants)),
-                Err(error) => {
-                    refused = error;
-                    None
-                }
+        let refused = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
+        let mut opened = Self::open_with(Grants::ALL);
+        for less in [
+            Grants {
+                target: false,
+                ..Grants::ALL
             },
-        );
-        let (group, grants) = opened.ok_or(refused)?;
+            Grants::NONE,
+        ] {
+            if !opened.as_ref().is_err_and(refused) {
+                break;
+            }
+            opened = Self::open_with(less);
+        }
+        opened
+    }
+
+    /// Makes the group with these, as an older kernel would. An error is `EINVAL` where this kernel does not have them.
+    pub fn open_with(grants: Grants) -> io::Result<Self> {
         Ok(Self {
-            group,
+            group: Fanotify::init(grants.flags(), EventFFlags::empty())?,
             grants,
             buffer: vec![0; AT_ONCE].into_boxed_slice(),
         })
@@ -101,6 +107,17 @@ impl AsFd for FileNotices {
 }
 
 impl Grants {
+    /// What a kernel of today has.
+    pub const ALL: Self = Self {
+        target: true,
+        pidfd: true,
+    };
+    /// What Linux 5.10 has.
+    pub const NONE: Self = Self {
+        target: false,
+        pidfd: false,
+    };
+
     fn flags(self) -> InitFlags {
         let mut bits = libc::FAN_CLASS_NOTIF
             | libc::FAN_CLOEXEC
