@@ -1,0 +1,29 @@
+//! From a file that landed to what happened.
+
+use super::changes::Changes;
+use crate::observation::FileSeen;
+use picket_common::event::FileEvent;
+use std::path::Path;
+
+/// What helps to know what a file that landed means.
+#[derive(Debug)]
+pub(super) struct Files {
+    changes: Changes,
+}
+
+impl Files {
+    /// Takes this host's configuration as it is, before anything is seen to change.
+    pub(super) fn of_host(root: &Path) -> Self {
+        Self {
+            changes: Changes::of_host(root),
+        }
+    }
+
+    /// What happened, by what a sensor saw.
+    pub(super) fn enrich(&mut self, seen: FileSeen) -> FileEvent {
+        let change = self.changes.find(&seen);
+        let mut event = seen.event;
+        event.change = change.map(Box::new);
+        event
+    }
+}
