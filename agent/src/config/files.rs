@@ -2,6 +2,7 @@
 
 use super::document::{Document, Section};
 use super::glob::Glob;
+use super::process::Keep;
 use super::values::{ABSOLUTE, path};
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ pub struct Files {
     pub paths: Vec<PathBuf>,
     /// Those of them that are not.
     pub exclude: Vec<Glob>,
+    /// Which events about files travel to the collector.
+    pub keep: Keep,
 }
 
 /// What sees files land.
@@ -66,6 +69,7 @@ impl Default for Files {
             sensor: FilesSensor::Auto,
             paths: PATHS.map(PathBuf::from).to_vec(),
             exclude: EXCLUDE.iter().filter_map(|text| Glob::parse(text).ok()).collect(),
+            keep: Keep::Findings,
         }
     }
 }
@@ -87,6 +91,7 @@ impl Files {
         let wanted = r#"a pattern of paths from the root, such as "/srv/*/cache/**""#;
         let exclude = section.texts(document, "exclude", wanted, Glob::parse);
         self.exclude = exclude.unwrap_or(std::mem::take(&mut self.exclude));
+        self.keep = Keep::of(&mut section, document).unwrap_or(self.keep);
         section.finish(document);
     }
 }

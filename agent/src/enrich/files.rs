@@ -2,7 +2,6 @@
 
 use super::changes::Changes;
 use crate::observation::FileSeen;
-use picket_common::event::FileEvent;
 use std::path::Path;
 
 /// What helps to know what a file that landed means.
@@ -19,11 +18,8 @@ impl Files {
         }
     }
 
-    /// What happened, by what a sensor saw.
-    pub(super) fn enrich(&mut self, seen: FileSeen) -> FileEvent {
-        let change = self.changes.find(&seen);
-        let mut event = seen.event;
-        event.change = change.map(Box::new);
-        event
+    /// Adds what changed in it.
+    pub(super) fn enrich(&mut self, seen: &mut FileSeen) {
+        seen.event.change = self.changes.find(seen).map(Box::new);
     }
 }

@@ -18,7 +18,7 @@ pub use programs::Amended;
 
 use programs::Programs;
 
-use crate::observation::{Body, Observation};
+use crate::observation::{Body, FileSeen, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
 use files::Files;
@@ -64,6 +64,15 @@ impl Enricher {
         }
     }
 
+    /// Adds what is to be known of a file before it is looked into: whose it is, and what changed in it. Files are looked at in the
+    /// order in which they landed, while they are open.
+    pub fn look(&mut self, seen: &mut FileSeen, observed: Timestamp) {
+        self.programs.owner(&mut seen.event, observed);
+        if let Some(files) = &mut self.files {
+            files.enrich(seen);
+        }
+    }
+
     /// The events of which more became known with the last observations.
     pub fn take_amended(&mut self) -> Vec<Amended> {
         self.programs.take_amended()
@@ -87,10 +96,8 @@ impl Enricher {
                 None
             }
             Body::File(file) => {
-                let event = match &mut self.files {
-                    Some(files) => files.enrich(*file),
-                    None => file.event,
-                };
+                let mut event = file.event;
+                self.programs.complete(&mut event, observed);
                 Some((None, Payload::File(event.into())))
             }
             Body::Hashed(hashed) => {
