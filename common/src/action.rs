@@ -1,5 +1,6 @@
 //! What can be done to a host, and what came of it.
 
+use crate::event::FileRef;
 use crate::ids::RecordId;
 use crate::process::ProcessId;
 use crate::time::Timestamp;
@@ -40,6 +41,8 @@ pub enum Target {
     },
     /// Let nobody start a program.
     DenyExec(Box<DeniedFile>),
+    /// Take a file away, so that it can come back.
+    Quarantine(Box<FileRef>),
 }
 
 impl Target {
@@ -49,6 +52,7 @@ impl Target {
             Self::BlockIp(_) => ActionKind::BlockIp,
             Self::Kill { .. } => ActionKind::Kill,
             Self::DenyExec(_) => ActionKind::DenyExec,
+            Self::Quarantine(_) => ActionKind::Quarantine,
         }
     }
 }
@@ -58,6 +62,7 @@ impl fmt::Display for Target {
         match self {
             Self::BlockIp(network) => network.fmt(f),
             Self::DenyExec(file) => write!(f, "{:?}", file.path),
+            Self::Quarantine(file) => file.path.fmt(f),
             Self::Kill { process, scope } => {
                 let pid = process.pid;
                 match scope {
@@ -80,6 +85,8 @@ pub enum ActionKind {
     Kill,
     /// See [`Target::DenyExec`].
     DenyExec,
+    /// See [`Target::Quarantine`].
+    Quarantine,
 }
 
 impl ActionKind {
@@ -89,6 +96,7 @@ impl ActionKind {
             Self::BlockIp => "block_ip",
             Self::Kill => "kill",
             Self::DenyExec => "deny_exec",
+            Self::Quarantine => "quarantine",
         }
     }
 
@@ -96,7 +104,7 @@ impl ActionKind {
     /// nobody can take it back.
     pub const fn lasts(self) -> bool {
         match self {
-            Self::BlockIp | Self::DenyExec => true,
+            Self::BlockIp | Self::DenyExec | Self::Quarantine => true,
             Self::Kill => false,
         }
     }

@@ -1,5 +1,6 @@
 //! What a rule found.
 
+use crate::event::FileRef;
 use crate::ids::RecordId;
 use crate::process::ProcessId;
 use crate::time::Timestamp;
@@ -36,6 +37,9 @@ pub struct Finding {
     /// The process that it is about: the one that completed it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub process: Option<ProcessId>,
+    /// The file that it is about: the one that landed, or the one that the process runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<Box<FileRef>>,
     /// The events that made it, newest last, bounded.
     pub events: Vec<RecordId>,
     /// The responses that the rule suggests, such as `block_ip`.

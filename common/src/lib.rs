@@ -10,6 +10,7 @@ pub mod finding;
 pub mod ids;
 pub mod ndjson;
 pub mod process;
+pub mod raw_text;
 pub mod record;
 pub mod terminal;
 pub mod time;

@@ -14,6 +14,8 @@ const STORM: Storm = Storm {
     programs: 20_000,
     workers: 4,
 };
+/// What it blocks and whom it reaches is none of this machine's network.
+const NAMESPACE: &str = "picket-bench";
 const ROUNDS: usize = 5;
 const PROBES: u32 = 300;
 /// So much time lies between two of them: the agent is idle when one starts.
@@ -31,6 +33,8 @@ fn main() {
         println!("the bench of programs needs root, as the agent does");
         return;
     }
+    ip(&["netns", "add", NAMESPACE]);
+    ip(&["-n", NAMESPACE, "link", "set", "lo", "up"]);
     let only = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'));
@@ -54,6 +58,12 @@ fn main() {
     if wanted("peers") {
         peers();
     }
+    ip(&["netns", "del", NAMESPACE]);
+}
+
+fn ip(arguments: &[&str]) {
+    let done = Command::new("ip").args(arguments).status().expect("ip starts");
+    assert!(done.success(), "ip {arguments:?}");
 }
 
 fn line(settings: &str) -> Line {
@@ -61,7 +71,7 @@ fn line(settings: &str) -> Line {
         true => settings.to_owned(),
         false => format!("[process]\n{settings}"),
     };
-    let line = Line::start(&settings);
+    let line = Line::on(Some(NAMESPACE), None, &settings);
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/rules");
     fs::create_dir(line.path("rules")).expect("a folder");
     fs::write(line.path("rules/bench.yml"), RULE).expect("a file");

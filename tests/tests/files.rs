@@ -810,7 +810,11 @@ fn a_key_that_is_added_is_told_of_by_its_line_and_by_who_added_it() {
     let mut enricher = Enricher::new(jiff::tz::TimeZone::UTC, now).knowing_files(&ground.path("nowhere"));
     let mut next = || {
         let mut events = Vec::new();
-        enricher.enrich(watched.seen.recv_timeout(PATIENCE).unwrap(), &mut events);
+        let mut seen = watched.seen.recv_timeout(PATIENCE).unwrap();
+        if let Body::File(file) = &mut seen.body {
+            enricher.look(file, seen.observed);
+        }
+        enricher.enrich(seen, &mut events);
         match events.pop().unwrap().payload {
             Payload::File(file) => *file,
             other => panic!("{other:?}"),

@@ -2,13 +2,14 @@
 
 use super::historian::Note;
 use super::keeper::Kept;
-use crate::config::{Mode, Respond, Settings};
+use crate::config::{Mode, Settings};
 use crate::history::Entry;
 use crate::observation::Cursor;
 use crate::queue::Sender;
 use crate::respond::{
     BlockIp, Blocker, Blocks, Denials, Denier, Gate, Guard, Held, HostFacts, HostWatch, Kill, Kills, Ledger,
-    LedgerError, Login, Responder, Response, Session, Signals, Simulated, UndoError,
+    LedgerError, Login, Quarantines, Release, Responder, Response, Session, Signals, Simulated, Take, Taker,
+    UndoError,
 };
 use crate::send::{Identity, Reached};
 use picket_common::action::{Decision, Network, Target};
@@ -47,6 +48,12 @@ pub(super) enum Ask {
     /// Take this back.
     Undo {
         name: String,
+        reply: mpsc::Sender<Result<Vec<Outcome>, String>>,
+    },
+    /// Let go of this.
+    Release {
+        name: String,
+        way: Release,
         reply: mpsc::Sender<Result<Vec<Outcome>, String>>,
     },
 }
@@ -105,7 +112,7 @@ impl Actor {
             .and_then(|identity| identity.collector_address());
         let mut guard = Guard::new(HostFacts::default(), &settings.respond.protect);
         guard.meet(&Session::gather());
-        let response = Response::new(guard, ledger, responders(&settings.respond), |_| now());
+        let response = Response::new(guard, ledger, responders(settings), |_| now());
         tracing::info!("{}", response.describe());
         let mut actor = Self {
             response,
@@ -213,13 +220,25 @@ impl Actor {
             }
             Ask::Undo { name, reply } => {
                 let outcomes = self.response.undo(&name, now());
-                drop(reply.send(outcomes.as_ref().cloned().map_err(ToString::to_string)));
-                match outcomes {
-                    Ok(outcomes) => self.tell(Ok(outcomes)),
-                    Err(UndoError::Ledger(error)) => self.tell(Err(error)),
-                    Err(UndoError::Unknown(_) | UndoError::Final(_)) => {}
-                }
+                self.undone(outcomes, &reply);
             }
+            Ask::Release { name, way, reply } => {
+                let outcomes = self.response.release(&name, &way, now());
+                self.undone(outcomes, &reply);
+            }
+        }
+    }
+
+    fn undone(
+        &self,
+        outcomes: Result<Vec<Outcome>, UndoError>,
+        reply: &mpsc::Sender<Result<Vec<Outcome>, String>>,
+    ) {
+        drop(reply.send(outcomes.as_ref().cloned().map_err(ToString::to_string)));
+        match outcomes {
+            Ok(outcomes) => self.tell(Ok(outcomes)),
+            Err(UndoError::Ledger(error)) => self.tell(Err(error)),
+            Err(UndoError::Unknown(_) | UndoError::Final(_)) => {}
         }
     }
 
@@ -272,22 +291,40 @@ impl Actor {
 }
 
 /// All kinds of act that there are, in earnest or for show.
-fn responders(settings: &Respond) -> Vec<Box<dyn Responder>> {
-    let (blocker, signals, denier): (Box<dyn Blocker>, Box<dyn Signals>, Box<dyn Denier>) =
-        match settings.mode {
-            Mode::Monitor => (Box::new(Simulated), Box::new(Simulated), Box::new(Simulated)),
-            Mode::Enforce => {
-                let (block_ip, error) = BlockIp::open(settings);
-                if let Some(error) = error {
-                    tracing::error!("nothing can be blocked: {error}");
-                }
-                (Box::new(block_ip), Box::new(Kill), Box::new(Gate::new()))
+fn responders(settings: &Settings) -> Vec<Box<dyn Responder>> {
+    let own = [settings.agent.state.clone(), settings.spool.directory.clone()];
+    let settings = &settings.respond;
+    type Doers = (
+        Box<dyn Blocker>,
+        Box<dyn Signals>,
+        Box<dyn Denier>,
+        Box<dyn Taker>,
+    );
+    let (blocker, signals, denier, taker): Doers = match settings.mode {
+        Mode::Monitor => (
+            Box::new(Simulated),
+            Box::new(Simulated),
+            Box::new(Simulated),
+            Box::new(Simulated),
+        ),
+        Mode::Enforce => {
+            let (block_ip, error) = BlockIp::open(settings);
+            if let Some(error) = error {
+                tracing::error!("nothing can be blocked: {error}");
             }
-        };
+            (
+                Box::new(block_ip),
+                Box::new(Kill),
+                Box::new(Gate::new()),
+                Box::new(Take),
+            )
+        }
+    };
     vec![
         Box::new(Blocks::new(settings, blocker)),
         Box::new(Kills::new(settings, signals)),
         Box::new(Denials::new(settings, denier)),
+        Box::new(Quarantines::new(settings, &own, taker)),
     ]
 }
 

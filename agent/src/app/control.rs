@@ -13,7 +13,7 @@ use crate::config::{Mode, Settings};
 use crate::history::Story;
 use crate::observation::Subject;
 use crate::queue::Sender;
-use crate::respond::Held;
+use crate::respond::{Held, Release};
 use crate::scan::Backlog;
 use crate::send::Up;
 use crate::spool::{Pending, Spool};
@@ -76,6 +76,13 @@ pub enum Request {
     Undo {
         /// Which.
         name: String,
+    },
+    /// Let go of what is in quarantine, by its id or its path, otherwise than by putting it back.
+    Release {
+        /// Which.
+        name: String,
+        /// How.
+        way: Release,
     },
 }
 
@@ -335,6 +342,7 @@ impl Control {
                 reply,
             },
             Request::Undo { name } => Ask::Undo { name, reply },
+            Request::Release { name, way } => Ask::Release { name, way, reply },
         };
         match (self.ask.wait(ask), answered.recv_timeout(PATIENCE)) {
             (Ok(()), Ok(Ok(outcomes))) => Reply::Done(outcomes),

@@ -99,7 +99,11 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
     let mut begun = plugs::sensors(settings, &cursors, &notice);
-    let own = [settings.agent.state.clone(), settings.spool.directory.clone()];
+    let own = [
+        settings.agent.state.clone(),
+        settings.spool.directory.clone(),
+        settings.respond.quarantine.directory.clone(),
+    ];
     let mut begun_files = plugs::file_sensors(&settings.files, &own, &cursors, &notice);
     let seen = &plugs::seen(&begun) | &plugs::seen(&begun_files);
     let (inquiries, inquirer) = Inquirer::new("/");

@@ -164,7 +164,7 @@ fn sentence(outcome: &Outcome) -> Option<String> {
         (Decision::Simulated, ActionKind::BlockIp) => Some(format!(
             "{target} would be blocked; the agent only watches (respond.mode)"
         )),
-        (_, ActionKind::DenyExec) => Some(sentence::of_outcome(outcome)),
+        (_, ActionKind::DenyExec | ActionKind::Quarantine) => Some(sentence::of_outcome(outcome)),
         (Decision::Undone, _) => Some(format!("{target} is let in again")),
         (Decision::Expired, _) => Some(format!("{target} is let in again: its time is over")),
     }

@@ -16,6 +16,7 @@ mod mail;
 mod parse;
 mod program;
 mod ps;
+mod quarantine;
 mod replay;
 mod rules;
 mod run;
@@ -67,6 +68,9 @@ pub enum Command {
     Parse(parse::Parse),
     /// Show the processes that run, as a tree, with the findings about them.
     Ps(ps::Ps),
+    /// Show files that were taken away, take one, put one back.
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Judge old events by today's rules, on their own time.
     #[command(subcommand)]
     Replay(replay::Replay),
@@ -110,6 +114,7 @@ impl Command {
             Self::Mail(mail) => mail.run(),
             Self::Parse(parse) => parse.run(),
             Self::Ps(ps) => ps.run(),
+            Self::Quarantine(quarantine) => quarantine.run(),
             Self::Replay(replay) => replay.run(),
             Self::Rules(rules) => rules.run(),
             Self::Run(run) => run.run(),
@@ -179,6 +184,8 @@ enum Failure {
     Enrolled(String),
     #[error(transparent)]
     Ledger(#[from] crate::respond::LedgerError),
+    #[error(transparent)]
+    Vault(#[from] crate::respond::VaultError),
     #[error(transparent)]
     App(#[from] crate::app::AppError),
     #[error(

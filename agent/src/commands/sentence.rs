@@ -169,6 +169,8 @@ pub(super) fn of_outcome(outcome: &record::Outcome) -> String {
         Decision::Simulated => format!("would be done{span}: the agent only watches (respond.mode)"),
         Decision::Refused { because } => format!("was refused: {because}"),
         Decision::Failed { because } => format!("failed: {because}"),
+        Decision::Undone if kind == ActionKind::Quarantine => "was put back".to_owned(),
+        Decision::Expired if kind == ActionKind::Quarantine => "ended: the file was deleted".to_owned(),
         Decision::Undone => "was taken back".to_owned(),
         Decision::Expired => "ended: its time was over".to_owned(),
     };
@@ -183,7 +185,7 @@ pub(super) fn of_outcome(outcome: &record::Outcome) -> String {
 fn of_hits(kind: ActionKind, hits: &record::Hits) -> String {
     let word = match kind {
         ActionKind::DenyExec => "kept from it",
-        ActionKind::BlockIp | ActionKind::Kill => "hit",
+        ActionKind::BlockIp | ActionKind::Kill | ActionKind::Quarantine => "hit",
     };
     let name = |hit: &record::Hit| {
         let pid = hit.process.pid;

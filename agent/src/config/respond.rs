@@ -1,6 +1,7 @@
 //! `[respond]`: what may be done.
 
 use super::document::{Document, Section};
+use super::quarantine::Quarantine;
 use super::values::{ABSOLUTE, SPAN, path, set, size, span};
 use picket_common::action::{Network, Scope};
 use std::path::PathBuf;
@@ -21,12 +22,14 @@ pub struct Respond {
     pub longest_block: Duration,
     /// How many blocks live at once.
     pub max_blocks: usize,
-    /// Programs that are never killed and never denied, by their paths.
+    /// Programs that are never killed, never denied and never taken away, by their paths.
     pub protect_images: Vec<PathBuf>,
     /// `[respond.kill]`: what is killed.
     pub kill: Kill,
     /// How long a program is denied that a finding asks to deny.
     pub deny: Duration,
+    /// `[respond.quarantine]`: which files are taken away.
+    pub quarantine: Quarantine,
 }
 
 /// What is killed, beside what rules suggest.
@@ -74,6 +77,7 @@ impl Default for Respond {
             protect_images: Vec::new(),
             kill: Kill::default(),
             deny: Duration::from_secs(86_400),
+            quarantine: Quarantine::default(),
         }
     }
 }
@@ -136,6 +140,8 @@ impl Respond {
         set(&mut self.deny, section.text(document, "deny", SPAN, span));
         let kill = section.section(document, "kill");
         self.kill.overlay(document, kill);
+        let quarantine = section.section(document, "quarantine");
+        self.quarantine.overlay(document, quarantine);
         section.finish(document);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fields;
 use super::meta::Meta;
-use picket_common::event::{Direction, Event, Login, Payload, Program};
+use picket_common::event::{Direction, Event, FileIdentity, FileRef, Login, Payload, Program};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 
@@ -38,9 +38,37 @@ pub(super) fn finding(
         count: count.map(|count| count as u64),
         source: fields::blamed(event),
         process: event.process(),
+        file: file(event).map(Box::new),
         user: user.map(|user| user.as_str().to_owned()),
         events,
         suggests: meta.suggests.clone(),
+    }
+}
+
+/// The file that an event is about. One that has no name is none that could be found again.
+fn file(event: &Event) -> Option<FileRef> {
+    match &event.payload {
+        Payload::Exec(exec) => {
+            let file = exec.file.filter(|file| !file.unlinked && !file.memfd);
+            file.map(|file| FileRef {
+                path: exec.executable.as_str().into(),
+                identity: Some(FileIdentity {
+                    device: file.device,
+                    inode: file.inode,
+                }),
+                sha256: exec.sha256.clone(),
+            })
+        }
+        Payload::File(file) => Some(FileRef {
+            path: file.path.as_str().into(),
+            identity: file.identity,
+            sha256: file.content.as_ref().map(|content| content.sha256.clone()),
+        }),
+        Payload::Auth(_)
+        | Payload::Exit(_)
+        | Payload::Connect(_)
+        | Payload::Privilege(_)
+        | Payload::Signal(_) => None,
     }
 }
 

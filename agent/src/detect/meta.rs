@@ -51,7 +51,14 @@ pub(super) fn meta(
 /// The response that knows a program's file and nothing else of it.
 pub(super) const DENY: &str = "deny_exec";
 /// The responses that a rule can suggest.
-const RESPONSES: [&str; 5] = ["block_ip", "kill", "kill_tree", "kill_session", DENY];
+const RESPONSES: [&str; 6] = [
+    "block_ip",
+    "kill",
+    "kill_tree",
+    "kill_session",
+    DENY,
+    "quarantine",
+];
 
 /// `picket: {respond: [block_ip]}`
 pub(super) fn suggestions(picket: Option<&serde_json::Value>) -> Result<Vec<String>, String> {

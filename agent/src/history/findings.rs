@@ -268,6 +268,7 @@ mod tests {
             count: None,
             source: None,
             process: None,
+            file: None,
             user: None,
             events: Vec::new(),
             suggests: Vec::new(),

@@ -10,6 +10,7 @@ mod guard;
 mod kills;
 mod ledger;
 mod login;
+mod quarantine;
 mod response;
 mod sessions;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use guard::Guard;
 pub use kills::{Kill, Kills, Signals};
 pub use ledger::{Ledger, LedgerError};
 pub use login::Login;
+pub use quarantine::{Quarantines, Record, Release, Take, Taker, Vault, VaultError};
 pub use response::{Response, UndoError};
 pub use sessions::Session;
 
@@ -65,6 +67,18 @@ pub trait Responder: Send {
         desk: &mut Desk,
         now: Timestamp,
     ) -> Option<Result<Vec<Outcome>, UndoError>>;
+
+    /// Lets go of what an operator names by its id or by its target, otherwise than by taking it back. `None` when it holds no
+    /// such thing, or knows no other way.
+    fn release(
+        &mut self,
+        _name: &str,
+        _way: &Release,
+        _desk: &mut Desk,
+        _now: Timestamp,
+    ) -> Option<Result<Vec<Outcome>, UndoError>> {
+        None
+    }
 
     /// What is in force.
     fn held(&self) -> Box<dyn Iterator<Item = &Held> + '_> {

@@ -4,6 +4,7 @@ use super::desk::{Desk, Held};
 use super::guard::Guard;
 use super::ledger::{Ledger, LedgerError};
 use super::login::Login;
+use super::quarantine::Release;
 use super::{Done, Responder};
 use picket_common::action::{Action, ActionKind, Target};
 use picket_common::finding::Finding;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub enum UndoError {
     /// No such thing.
     #[error(
-        "no action '{0}' is in force; `picket blocks list` shows those that are, and a kill cannot be undone"
+        "no action '{0}' is in force; `picket blocks list`, `picket deny list` and `picket quarantine list` show those that are, and a kill cannot be undone"
     )]
     Unknown(String),
     /// It is over.
@@ -115,6 +116,16 @@ impl Response {
             .iter_mut()
             .find_map(|responder| responder.undo(name, desk, now));
         undone.unwrap_or_else(|| Err(UndoError::Unknown(name.chars().take(64).collect())))
+    }
+
+    /// Lets go of what is held otherwise than by taking it back.
+    pub fn release(&mut self, name: &str, way: &Release, now: Timestamp) -> Result<Vec<Outcome>, UndoError> {
+        let desk = &mut self.desk;
+        let released = self
+            .responders
+            .iter_mut()
+            .find_map(|responder| responder.release(name, way, desk, now));
+        released.unwrap_or_else(|| Err(UndoError::Unknown(name.chars().take(64).collect())))
     }
 
     /// What is in force.

@@ -30,6 +30,7 @@ fn finding(address: &str, number: u64) -> Finding {
         count: None,
         source: Some(address.parse().unwrap()),
         process: None,
+        file: None,
         user: None,
         events: Vec::new(),
         suggests: vec!["block_ip".to_owned()],

@@ -1,6 +1,7 @@
 //! An event of a file that landed.
 
 use super::{FileChange, Program};
+use crate::raw_text::RawText;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,19 @@ pub struct FileIdentity {
     pub device: u64,
     /// The inode's number.
     pub inode: u64,
+}
+
+/// Which file something is about.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct FileRef {
+    /// Where it lay, absolute. From an event it is what that could keep of it, with what is no UTF-8 replaced.
+    pub path: RawText,
+    /// The file itself; `None` where nobody looked at it yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<FileIdentity>,
+    /// The SHA-256 of its content in lower-case hexadecimal digits, as far as known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<CompactString>,
 }
 
 /// What a look into a file told. Digests are lower-case hexadecimal digits.

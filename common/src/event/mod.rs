@@ -16,7 +16,7 @@ pub use change::{ChangeKind, FileChange};
 pub use connect::{ConnectEvent, Direction};
 pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};
-pub use file::{FileAction, FileContent, FileEvent, FileIdentity, YaraMatch};
+pub use file::{FileAction, FileContent, FileEvent, FileIdentity, FileRef, YaraMatch};
 pub use origin::{Container, Login};
 pub use privilege::PrivilegeEvent;
 pub use program::Program;

@@ -151,7 +151,7 @@ fn blocked_collector(settings: &Settings) -> Option<Target> {
         .map(|held| held.action.target)
         .find(|target| match target {
             Target::BlockIp(network) => addresses.iter().any(|address| network.contains(*address)),
-            Target::Kill { .. } | Target::DenyExec(_) => false,
+            Target::Kill { .. } | Target::DenyExec(_) | Target::Quarantine(_) => false,
         })
 }
 

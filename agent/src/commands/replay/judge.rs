@@ -5,7 +5,7 @@ use super::Options;
 use crate::config::Respond;
 use crate::detect::{self, Detector as _, Exception, Findings, Loaded, Sources};
 use crate::history::LastGood;
-use crate::respond::{Blocks, Guard, HostFacts, Kills, Ledger, Login, Response, Simulated};
+use crate::respond::{Blocks, Guard, HostFacts, Kills, Ledger, Login, Quarantines, Response, Simulated};
 use picket_common::action::Decision;
 use picket_common::ecs;
 use picket_common::event::{Event, Payload};
@@ -57,10 +57,11 @@ pub(super) fn judge(
     let settings = Respond::default();
     let blocks = Blocks::new(&settings, Box::new(Simulated));
     let kills = Kills::new(&settings, Box::new(Simulated));
+    let quarantines = Quarantines::new(&settings, &[], Box::new(Simulated));
     let mut response = Response::new(
         Guard::new(HostFacts::default(), &[]),
         Ledger::in_memory(),
-        vec![Box::new(blocks), Box::new(kills)],
+        vec![Box::new(blocks), Box::new(kills), Box::new(quarantines)],
         |time| time,
     );
     let mut output = BufWriter::new(io::stdout().lock());

@@ -303,6 +303,6 @@ impl Responder for Blocks {
 fn network_of(action: &Action) -> Option<Network> {
     match action.target {
         Target::BlockIp(network) => Some(network),
-        Target::Kill { .. } | Target::DenyExec(_) => None,
+        Target::Kill { .. } | Target::DenyExec(_) | Target::Quarantine(_) => None,
     }
 }

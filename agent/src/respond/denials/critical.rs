@@ -1,4 +1,4 @@
-//! What a host cannot do without: it is never denied, as long as nobody but root could have changed it.
+//! What a host cannot do without: it is never denied nor taken away, as long as nobody but root could have changed it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -79,13 +79,13 @@ const NAMES: [&str; 58] = [
 const MORE: [&str; 4] = ["unattended-upgrade", "xtables", "zsh", "zypper"];
 
 /// See the module.
-pub(super) struct Critical {
+pub(in crate::respond) struct Critical {
     images: Vec<PathBuf>,
     own: Option<(u64, u64)>,
 }
 
 impl Critical {
-    pub(super) fn new(images: &[PathBuf]) -> Self {
+    pub(in crate::respond) fn new(images: &[PathBuf]) -> Self {
         Self {
             images: images.to_vec(),
             own: fs::metadata("/proc/self/exe")
@@ -95,18 +95,16 @@ impl Critical {
     }
 
     /// Why a file is not to be denied; `None` when it may be. The path is only believed where the file lies there.
-    pub(super) fn spares(&self, file: &File, path: &Path) -> Option<String> {
+    pub(in crate::respond) fn spares(&self, file: &File, path: &Path) -> Option<String> {
         let data = file.metadata().ok()?;
         let own = (data.dev(), data.ino());
         let lies_at = |path: &Path| fs::metadata(path).is_ok_and(|data| (data.dev(), data.ino()) == own);
         if self.own == Some(own) {
-            return Some("it is not denied: it is the agent's own program".to_owned());
+            return Some("it is the agent's own program".to_owned());
         }
         if let Some(image) = self.images.iter().find(|image| lies_at(image)) {
             let image = image.display();
-            return Some(format!(
-                "it is not denied: {image} is protected by respond.protect_images"
-            ));
+            return Some(format!("{image} is protected by respond.protect_images"));
         }
         let path = fs::canonicalize(path).ok()?;
         let name = path.file_name()?.to_str()?;
@@ -118,6 +116,6 @@ impl Critical {
         let is_roots = data.uid() == 0 && data.mode() & 0o022 == 0;
         let of_the_system = FOLDERS.iter().any(|folder| path.starts_with(folder));
         (named && is_roots && of_the_system && lies_at(&path))
-            .then(|| format!("it is not denied: a host cannot do without {}", path.display()))
+            .then(|| format!("a host cannot do without {}", path.display()))
     }
 }

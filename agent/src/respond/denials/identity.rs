@@ -14,7 +14,7 @@ pub(super) const LONGEST: u64 = 64 << 20;
 
 /// The program that a process runs, and where it says that it lies. As the process had not ended after it was opened, it is of
 /// that process and no other.
-pub(super) fn open_program(process: ProcessId) -> Option<(File, PathBuf)> {
+pub(in crate::respond) fn open_program(process: ProcessId) -> Option<(File, PathBuf)> {
     let held = Pidfd::open(process).ok()?;
     let link = format!("/proc/{}/exe", process.pid);
     let path = fs::read_link(&link).ok()?;

@@ -5,11 +5,12 @@
 mod critical;
 mod gate;
 mod gatekeeper;
-mod identity;
+pub(super) mod identity;
 mod protocol;
 #[cfg(test)]
 mod tests;
 
+pub(super) use critical::Critical;
 pub use gate::{Denier, DenyError, Gate, Heard};
 pub use gatekeeper::gatekeeper;
 
@@ -17,7 +18,6 @@ use super::blocks::Simulated;
 use super::desk::{Desk, Held, outcome};
 use super::{Done, Responder, UndoError};
 use crate::config::Respond;
-use critical::Critical;
 use picket_common::action::{Action, ActionKind, Decision, DeniedFile, Target};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
@@ -26,7 +26,7 @@ use picket_common::record::{Hit, Hits, Outcome};
 use picket_common::time::Timestamp;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// So many different files within a minute are no attack but a rule that is wrong.
@@ -72,6 +72,11 @@ impl Denials {
             unjudged: 0,
             reason: String::new(),
         }
+    }
+
+    fn spares(&self, file: &File, path: &Path) -> Option<String> {
+        let because = self.critical.spares(file, path)?;
+        Some(format!("it is not denied: {because}"))
     }
 
     fn files(&self) -> Vec<DeniedFile> {
@@ -238,7 +243,7 @@ impl Responder for Denials {
                 return Ok(Vec::new());
             }
         };
-        let refused = self.critical.spares(&file, &path);
+        let refused = self.spares(&file, &path);
         let mut outcomes = match refused {
             None if self.off.is_none() => self.switches_off(desk, now)?,
             _ => Vec::new(),
@@ -271,7 +276,7 @@ impl Responder for Denials {
             identity::open_file(&path).and_then(|file| Ok((identity::identify(&file, &path)?, file)));
         match looked {
             Ok((identified, file)) => {
-                let refused = self.critical.spares(&file, &path);
+                let refused = self.spares(&file, &path);
                 let held = self.files().contains(&identified);
                 let refused = refused.or_else(|| held.then(|| "it is denied already".to_owned()));
                 action.target = Target::DenyExec(Box::new(identified));
@@ -389,6 +394,6 @@ impl Denier for Simulated {
 fn file_of(action: &Action) -> Option<&DeniedFile> {
     match &action.target {
         Target::DenyExec(file) => Some(file),
-        Target::BlockIp(_) | Target::Kill { .. } => None,
+        Target::BlockIp(_) | Target::Kill { .. } | Target::Quarantine(_) => None,
     }
 }

@@ -220,6 +220,7 @@ fn finding(process: ProcessId) -> Finding {
         source: None,
         user: None,
         process: Some(process),
+        file: None,
         events: Vec::new(),
         suggests: vec!["deny_exec".to_owned()],
     }

@@ -50,6 +50,7 @@ fn finding(process: ProcessId, suggests: &str) -> Finding {
         source: None,
         user: None,
         process: Some(process),
+        file: None,
         events: Vec::new(),
         suggests: vec![suggests.to_owned()],
     }
