@@ -1,6 +1,6 @@
 //! An event of a file that landed.
 
-use super::Program;
+use super::{FileChange, Program};
 use crate::raw_text::RawText;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct FileEvent {
     /// `picket.file.device`, `file.inode`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity: Option<FileIdentity>,
+    /// `file.target_path`: where it leads, of a symbolic link.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<CompactString>,
     /// `file.size`: in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub size: Option<u64>,
@@ -42,9 +45,34 @@ pub struct FileEvent {
     /// What a look into it told; `None` where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content: Option<Box<FileContent>>,
+    /// What is new in it, of a file of the system's configuration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Box<FileChange>>,
     /// `host.hostname`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<CompactString>,
+}
+
+impl FileEvent {
+    /// A file of which no more is known.
+    pub fn new(path: impl Into<CompactString>, action: FileAction) -> Self {
+        Self {
+            path: path.into(),
+            action,
+            writer: None,
+            identity: None,
+            target: None,
+            size: None,
+            uid: None,
+            gid: None,
+            owner: None,
+            mode: None,
+            package: None,
+            content: None,
+            change: None,
+            host: None,
+        }
+    }
 }
 
 /// What happened to a file.
@@ -53,7 +81,7 @@ pub struct FileEvent {
 pub enum FileAction {
     /// Somebody wrote to it and closed it.
     Written,
-    /// It was moved here.
+    /// It was moved here, or got a further name here.
     Moved,
     /// Its mode or owner changed, so that it can now be run, or run as another.
     Attributes,
