@@ -824,9 +824,11 @@ fn a_key_that_is_added_is_told_of_by_its_line_and_by_who_added_it() {
     next();
     ground.shell("echo 'ssh-ed25519 BBBB mallory' >> home/eve/.ssh/authorized_keys; echo > home/eve/notes");
     let file = next();
-    let change = file.change.unwrap();
+    let change = file.change.as_ref().unwrap();
     assert_eq!(change.kind, ChangeKind::AuthorizedKeys);
     assert_eq!(change.added, ["ssh-ed25519 BBBB mallory"]);
-    assert_eq!((change.removed_count, change.package_manager), (0, false));
+    assert_eq!((change.removed_count, file.package_manager), (0, false));
+    let before = file.before.as_deref().unwrap();
+    assert_eq!((before.size, before.mode), (Some(26), None));
     assert_eq!(next().change, None);
 }

@@ -57,19 +57,26 @@ impl Detector for Yara {
         for found in &content.matches {
             if rules.insert(&found.rule) && self.is_new(file, &content.sha256, &found.rule) {
                 let id = format!("yara:{}", found.rule);
-                let meta = meta(
+                let mut meta = meta(
                     Some(&id),
                     &title(found),
                     Some(level(found.score)),
                     &[],
-                    Vec::new(),
+                    suggests(found),
                 );
+                meta.rule.attack = found.attack.iter().map(ToString::to_string).collect();
                 findings
                     .found
                     .push(finding(&meta, event, Vec::new(), None, vec![event.id]));
             }
         }
     }
+}
+
+/// What it suggests for the file. What it found in a member of an archive is no reason to take all the others away.
+fn suggests(found: &YaraMatch) -> Vec<String> {
+    let wanted = found.respond.as_ref().filter(|_| found.member.is_none());
+    wanted.map(ToString::to_string).into_iter().collect()
 }
 
 /// What the rule says of itself, as it may be anybody's: in plain text.
@@ -106,6 +113,8 @@ mod tests {
             tags: Vec::new(),
             description: description.map(Into::into),
             score,
+            attack: vec!["T1505.003".into()],
+            respond: Some("quarantine".into()),
             member: None,
         }
     }
@@ -177,6 +186,12 @@ mod tests {
                 .iter()
                 .all(|finding| finding.process.is_some_and(|process| process.pid == 7))
         );
+        assert_eq!(found[0].suggests, ["quarantine"]);
+        assert_eq!(found[0].rule.attack, ["T1505.003"]);
+        let mut inside = matched("shell", None, Some(80));
+        inside.member = Some("a.php".into());
+        let archive = find(&landed("/srv/a.zip", "ef", vec![inside]));
+        assert_eq!((archive.len(), archive[0].suggests.len()), (1, 0));
         assert_eq!(find(&event).len(), 0);
         assert_eq!(
             find(&landed("/srv/a.php", "cd", matches.clone())).len(),

@@ -11,7 +11,7 @@ use crate::observation::FileSeen;
 use hashlink::LruCache;
 use kinds::Kinds;
 use lines::told;
-use picket_common::event::{ChangeKind, FileChange, Program};
+use picket_common::event::{ChangeKind, FileChange};
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
@@ -48,10 +48,12 @@ impl Changes {
         }
     }
 
-    /// Takes the files of this host as they are. `root` is where its file systems begin.
-    pub(super) fn of_host(root: &Path) -> Self {
+    /// Takes the files of this host as they are, and shows each to whoever wants to know more of it. `root` is where its file
+    /// systems begin.
+    pub(super) fn of_host(root: &Path, mut seen: impl FnMut(&str, &OwnedFd)) -> Self {
         let mut changes = Self::new();
         baseline::each(root, &mut |path, file| {
+            seen(path, file);
             if changes.kinds.of(path).is_some()
                 && let Ok(Ok(content)) = read(file)
             {
@@ -71,7 +73,6 @@ impl Changes {
             .of(&event.path)
             .or(set_uid.then_some(ChangeKind::SetUid))?;
         let mut change = FileChange::new(kind);
-        change.package_manager = event.writer.as_deref().is_some_and(installs_packages);
         if kind == ChangeKind::SetUid || event.target.is_some() {
             return Some(change);
         }
@@ -152,52 +153,6 @@ fn read(file: &OwnedFd) -> io::Result<Result<Vec<u8>, &'static str>> {
         return Ok(Err("the file is no text"));
     }
     Ok(Ok(content))
-}
-
-/// Programs that install packages, and what they call.
-const INSTALLERS: [&str; 20] = [
-    "apk",
-    "apt",
-    "apt-get",
-    "aptitude",
-    "dnf",
-    "dnf-3",
-    "dnf5",
-    "dpkg",
-    "dpkg-deb",
-    "dpkg-divert",
-    "microdnf",
-    "packagekitd",
-    "pacman",
-    "rpm",
-    "rpmdb",
-    "snapd",
-    "tdnf",
-    "transactional-update",
-    "yum",
-    "zypper",
-];
-/// Where they lie. Only root writes there, and whoever is root needs no disguise.
-const SYSTEM: [&str; 6] = [
-    "/bin/",
-    "/sbin/",
-    "/usr/bin/",
-    "/usr/sbin/",
-    "/usr/lib/",
-    "/usr/libexec/",
-];
-
-/// Whether a process installs packages, or was started by one that does, as its scripts are.
-fn installs_packages(program: &Program) -> bool {
-    let ancestors = program
-        .ancestors
-        .iter()
-        .map(|ancestor| ancestor.executable.as_deref());
-    let mut executables = ancestors.chain([program.executable.as_deref()]).flatten();
-    executables.any(|executable| {
-        let name = executable.rsplit('/').next().unwrap_or_default();
-        INSTALLERS.contains(&name) && SYSTEM.iter().any(|folder| executable.starts_with(folder))
-    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! From what a sensor saw to what happened.
 
+mod before;
 mod changes;
 mod containers;
 mod files;
 mod hashes;
 mod image;
 mod inquiry;
+mod installers;
 mod logins;
 mod packages;
 mod processes;
@@ -22,6 +24,7 @@ use crate::observation::{Body, FileSeen, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
 use files::Files;
+use installers::installs_packages;
 use jiff::tz::TimeZone;
 use picket_common::event::{AuthEvent, Event, Payload, Program};
 use picket_common::ids::RecordId;
@@ -98,6 +101,7 @@ impl Enricher {
             Body::File(file) => {
                 let mut event = file.event;
                 self.programs.complete(&mut event, observed);
+                event.package_manager = event.writer.as_deref().is_some_and(installs_packages);
                 Some((None, Payload::File(event.into())))
             }
             Body::Hashed(hashed) => {

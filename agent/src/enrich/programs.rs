@@ -258,6 +258,11 @@ impl Programs {
             return;
         };
         let mut known = self.program(writer.process);
+        // Of a writer that was gone only the pid is known: who has it now may be another, that began later.
+        let began = self.clocks.map(|clocks| clocks.began(known.process.start));
+        if !writer.process.is_certain() && began.is_none_or(|began| began > observed) {
+            known = Program::unknown(writer.process);
+        }
         known.executable = writer.executable.take().or(known.executable);
         known.command_line = writer.command_line.take().or(known.command_line);
         known.effective_uid = writer.effective_uid.or(known.effective_uid);

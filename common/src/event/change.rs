@@ -14,15 +14,14 @@ pub struct FileChange {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub added: Vec<CompactString>,
     /// `picket.file.change.added_count`
+    #[serde(default)]
     pub added_count: u32,
     /// `picket.file.change.removed_count`: of what is gone only this is known, as the agent keeps no copy of the file.
+    #[serde(default)]
     pub removed_count: u32,
     /// `picket.file.change.unknown`: why the lines are not known, such as that the file is too long.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unknown: Option<CompactString>,
-    /// `picket.file.change.package_manager`: the one who wrote it installs packages.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-    pub package_manager: bool,
 }
 
 impl FileChange {
@@ -34,9 +33,28 @@ impl FileChange {
             added_count: 0,
             removed_count: 0,
             unknown: None,
-            package_manager: false,
         }
     }
+}
+
+/// What was otherwise about a file when one was last seen at its path: what is as it was is not here.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FileBefore {
+    /// `picket.file.before.size`: in bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub size: Option<u64>,
+    /// `picket.file.before.uid`
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uid: Option<u32>,
+    /// `picket.file.before.gid`
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gid: Option<u32>,
+    /// `picket.file.before.mode`: as [`super::FileEvent::mode`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mode: Option<u32>,
+    /// `picket.file.before.target_path`: where it led, of a symbolic link.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<CompactString>,
 }
 
 /// What a file of the system's configuration is for.
@@ -74,6 +92,24 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AuthorizedKeys,
+        Self::Sudoers,
+        Self::Cron,
+        Self::Systemd,
+        Self::Startup,
+        Self::Preload,
+        Self::Pam,
+        Self::ShellProfile,
+        Self::Accounts,
+        Self::Passwords,
+        Self::SshServer,
+        Self::NameResolution,
+        Self::KernelModules,
+        Self::SetUid,
+    ];
+
     /// The name in `picket.file.change.kind`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ mod program;
 mod signal;
 
 pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
-pub use change::{ChangeKind, FileChange};
+pub use change::{ChangeKind, FileBefore, FileChange};
 pub use connect::{ConnectEvent, Direction};
 pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};

