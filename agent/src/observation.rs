@@ -56,6 +56,8 @@ pub enum Subject {
     Privileges,
     /// Signals from one program to another.
     Signals,
+    /// Files that land.
+    Files,
     /// Something that this agent knows no events of.
     Others,
 }

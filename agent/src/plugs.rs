@@ -1,11 +1,14 @@
 //! Which parts there are: the one place that names them all.
 
-use crate::config::{Auth, Journal, Process, ProcessSensor, Settings};
+use crate::config::{Auth, Files, FilesSensor, Journal, Process, ProcessSensor, Settings};
 use crate::observation::{Cursor, Subject};
-use crate::sense::{AuthFile, AuthJournal, ExecEbpf, ExecNetlink, ExecPoll, JOURNAL, Notice, Sensor};
+use crate::sense::{
+    AuthFile, AuthJournal, ExecEbpf, ExecNetlink, ExecPoll, FilesFanotify, FilesInotify, JOURNAL, Notice,
+    Refused, Sensor,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -74,9 +77,52 @@ pub fn unseen(subject: Subject, seen: &BTreeSet<Subject>) -> Option<&'static str
         Subject::Connections => "no sensor on this host sees connections",
         Subject::Privileges => "no sensor on this host sees how programs become root",
         Subject::Signals => "no sensor on this host sees signals",
+        Subject::Files => "no sensor on this host sees files land",
         Subject::Others => "no sensor on this host sees events of its log source",
     };
     (!seen.contains(&subject)).then_some(why)
+}
+
+/// The sensors of files that these settings ask for on this host. `own` are the agent's own folders, whose files they never tell
+/// of.
+pub fn file_sensors(
+    files: &Files,
+    own: &[PathBuf],
+    cursors: &BTreeMap<Arc<str>, Cursor>,
+    notices: &Sender<Notice>,
+) -> Vec<Box<dyn Sensor>> {
+    let fanotify =
+        || -> Box<dyn Sensor> { Box::new(FilesFanotify::new(files, own, cursors, notices.clone())) };
+    let inotify = |files: &Files| -> Box<dyn Sensor> {
+        Box::new(FilesInotify::new(files, own, cursors, notices.clone()))
+    };
+    if files.paths.is_empty() {
+        return Vec::new();
+    }
+    match files.sensor {
+        FilesSensor::None => Vec::new(),
+        FilesSensor::Fanotify => vec![fanotify()],
+        FilesSensor::Inotify => vec![inotify(files)],
+        FilesSensor::Auto => match FilesFanotify::probe(files) {
+            Ok((_, refused)) => {
+                let local = refused.into_iter().filter(|refused| !refused.is_remote());
+                let paths: Vec<PathBuf> = local.flat_map(Refused::into_watched).collect();
+                let rest = Files {
+                    paths,
+                    ..files.clone()
+                };
+                let rest = Some(rest).filter(|rest| !rest.paths.is_empty());
+                let rest = rest.map(|rest| inotify(&rest));
+                [fanotify()].into_iter().chain(rest).collect()
+            }
+            Err(error) => {
+                let told = format!("files are watched by inotify, which does not see who writes: {error}");
+                // Nobody listens once the agent is ending.
+                drop(notices.send(Notice::Warning(told)));
+                vec![inotify(files)]
+            }
+        },
+    }
 }
 
 /// Whether the journal is followed, by what the settings say and where reading went on before.

@@ -3,6 +3,7 @@
 pub mod attack_log;
 pub mod booted;
 pub mod inside;
+pub mod judged;
 pub mod laboratory;
 pub mod line;
 pub mod load;

@@ -148,14 +148,14 @@ impl Line {
             collector_finds,
         };
         let here = line.folder.path().display();
-        // Whatever else runs on this machine is none of the test's, unless it is about programs.
-        let process = if settings.contains("[process]") {
-            ""
-        } else {
-            "[process]\nsensor = \"none\"\n"
+        // Whatever else runs on this machine is none of the test's, unless it is about that.
+        let unwatched = |section: &str| match settings.contains(section) {
+            true => String::new(),
+            false => format!("{section}\nsensor = \"none\"\n"),
         };
+        let (process, files) = (unwatched("[process]"), unwatched("[files]"));
         let text = format!(
-            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}{process}\
+            "[agent]\nstate = \"{here}/state\"\nsocket = \"{here}/control.sock\"\n[auth]\n{auth}{process}{files}\
              [detect]\nrules = [\"{}\"]\n[spool]\ndirectory = \"{here}/spool\"\n{settings}",
             rules.display()
         );

@@ -46,3 +46,9 @@ pub fn write(folder: &Path) -> Vec<(&'static str, &'static str)> {
     }
     written
 }
+
+/// The pieces of the first sample that a rule finds.
+pub fn pieces(rule: &str) -> &'static [&'static str] {
+    let sample = SAMPLES.iter().find(|(finds, ..)| *finds == rule);
+    sample.map(|(_, _, pieces)| *pieces).expect("a sample")
+}

@@ -35,6 +35,7 @@ const AUDIT: &str = "{product: linux, service: auditd}";
 const CONNECTIONS: &str = "{product: linux, category: network_connection}";
 const EXITS: &str = "{product: linux, category: process_termination}";
 const PRIVILEGES: &str = "{product: linux, service: picket, category: privilege_change}";
+const FILES: &str = "{product: linux, category: file_event}";
 const SIGNALS: &str = "{product: linux, service: picket, category: signal}";
 
 /// For each rule: its detection, whether it fires on its example, and a part of the reason why it cannot fire.
@@ -222,10 +223,53 @@ const CASES: &[(&str, &str, bool, &str)] = &[
         "",
     ),
     (
-        "{product: linux, category: file_event}",
+        FILES,
+        "{a: {TargetFilename|startswith: /etc/sudoers.d/, Image|endswith: /vi, User: bob, ParentImage: /bin/sh}, condition: a}",
+        true,
+        "",
+    ),
+    (
+        FILES,
+        "{a: {file.name|endswith: .sh, file.directory|startswith: /tmp, file.extension: sh, event.action: [moved, found]}, condition: a}",
+        true,
+        "",
+    ),
+    (
+        FILES,
+        "{a: {file.mode|re: '^4[0-7]{3}$', file.uid: 0, picket.file.before.mode: '0755', picket.file.change.kind: set_uid}, condition: a}",
+        true,
+        "",
+    ),
+    (
+        FILES,
+        "{a: {picket.file.matches.rule: x, file.mime_type: text/x-php, file.size|lt: 100, picket.login.source.ip|cidr: 198.51.100.0/24}, condition: a}",
+        true,
+        "",
+    ),
+    (FILES, "{a: [some words], condition: a}", true, ""),
+    (
+        FILES,
+        "{a: {CurrentDirectory: /tmp}, condition: a}",
+        false,
+        "'CurrentDirectory', a field that events of files do not have",
+    ),
+    (
+        FILES,
+        "{a: {event.action: deleted}, condition: a}",
+        false,
+        "'event.action' is never 'deleted'",
+    ),
+    (
+        FILES,
+        "{a: {file.mode: '9999'}, condition: a}",
+        false,
+        "'file.mode' is never '9999'",
+    ),
+    (
+        "{product: linux, category: file_delete}",
         "{a: {TargetFilename: /x}, condition: a}",
         false,
-        "linux, file_event",
+        "linux, file_delete",
     ),
     (
         "{product: windows}",
@@ -338,6 +382,11 @@ fn what_no_sensor_sees_cannot_fire_and_says_which() {
         let reason = |row: &Value| row["reason"].as_str().map(str::to_owned);
         listed.iter().map(reason).collect()
     };
+    let files = rule("any", FILES, "{a: {TargetFilename: /x}, condition: a}");
+    let of_files = tempfile::tempdir().unwrap();
+    fs::write(of_files.path().join("rules.yml"), files).unwrap();
+    let listed = list(of_files.path(), "[files]\nsensor = \"none\"\n");
+    assert_eq!(listed[0]["reason"], "no sensor on this host sees files land");
     assert_eq!(said("ebpf"), vec![None; sources.len()]);
     let some = |what: &str| Some(format!("no sensor on this host sees {what}"));
     let deeds = [
@@ -355,7 +404,9 @@ fn what_no_sensor_sees_cannot_fire_and_says_which() {
 
 #[test]
 fn an_agent_that_had_to_fall_back_says_itself_what_cannot_fire() {
-    let mut line = Line::start("[process]\nsensor = \"auto\"\n");
+    let mut line = Line::start(
+        "[process]\nsensor = \"auto\"\n[files]\nsensor = \"inotify\"\npaths = [\"/nowhere/at/all\"]\n",
+    );
     let list = |line: &Line| -> Vec<(String, bool)> {
         let listed = line
             .operate(&["rules", "list", "--json", "--rules", SHIPPED])

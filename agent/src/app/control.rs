@@ -14,6 +14,7 @@ use crate::history::Story;
 use crate::observation::Subject;
 use crate::queue::Sender;
 use crate::respond::{Held, Release};
+use crate::scan::Backlog;
 use crate::send::Up;
 use crate::spool::{Pending, Spool};
 use crate::sys::Stop;
@@ -141,6 +142,8 @@ pub struct Report {
     pub trouble: Option<String>,
     /// The rules in force.
     pub rules: InForce,
+    /// How many files wait to be looked into, and were; `None` where files are not watched.
+    pub scanned: Option<Backlog>,
 }
 
 /// What the agent knows of itself.
@@ -218,6 +221,7 @@ impl Status {
             acknowledged: courier.acknowledged,
             trouble: courier.trouble,
             rules: self.rules.in_force(),
+            scanned: self.rules.backlog(),
         }
     }
 }

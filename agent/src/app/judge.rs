@@ -6,8 +6,8 @@ use super::historian::Note;
 use super::keeper::Kept;
 use super::mask::Mask;
 use super::rules::Rules;
-use crate::config::{Keep, Process};
-use crate::detect::{Detector as _, Findings, Hashes, Sigma};
+use crate::config::{Keep, Settings};
+use crate::detect::{Detector as _, Findings, Hashes, Sigma, Yara};
 use crate::enrich::{Amended, Enricher};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
@@ -34,7 +34,7 @@ struct Ending;
 
 pub(super) fn judge(
     rules: &Rules,
-    settings: &Process,
+    settings: &Settings,
     observed: &Receiver<Observation>,
     enricher: &Mutex<Enricher>,
     costs: &Costs,
@@ -43,10 +43,12 @@ pub(super) fn judge(
     let mut judge = Judge {
         sigma: None,
         hashes: Hashes::default(),
+        yara: Yara::default(),
         recent: Recent::default(),
         findings: Findings::default(),
-        mask: Mask::new(&settings.mask),
-        keep: settings.keep,
+        mask: Mask::new(&settings.process.mask),
+        keep: settings.process.keep,
+        keep_files: settings.files.keep,
         ways,
     };
     let mut events = Vec::new();
@@ -99,18 +101,25 @@ pub(super) fn judge(
 struct Judge {
     sigma: Option<Sigma>,
     hashes: Hashes,
+    yara: Yara,
     recent: Recent,
     findings: Findings,
     mask: Mask,
     /// Which events about processes travel.
     keep: Keep,
+    /// Which events about files travel.
+    keep_files: Keep,
     ways: Ways,
 }
 
 impl Judge {
     /// Whether an event goes to the collector although no finding rests on it.
     fn travels(&self, event: &Event) -> bool {
-        matches!(event.payload, Payload::Auth(_)) || self.keep == Keep::All
+        match event.payload {
+            Payload::Auth(_) => true,
+            Payload::File(_) => self.keep_files == Keep::All,
+            _ => self.keep == Keep::All,
+        }
     }
 
     /// Judges an event, and adds what travels to the collector of it.
@@ -120,6 +129,7 @@ impl Judge {
             sigma.inspect(&event, &mut self.findings);
         }
         self.hashes.inspect(&event, &mut self.findings);
+        self.yara.inspect(&event, &mut self.findings);
         // The guard learns who logs in before it is asked about a finding, also from what is read again.
         if let Some(login) = Login::of(&event) {
             self.ways.actor.wait(Ask::Seen(login)).map_err(|_| Ending)?;

@@ -1,6 +1,7 @@
 //! The agent at work: a thread for each stage, joined by queues.
 //!
 //! ```text
+//! sensors of files ▶ scanner, with a process of its own ▶╮
 //! sensors ▶ judge (enrich, detect) ▶ actor (respond) ▶ keeper (spool) ▶ courier, a process of its own
 //! ```
 
@@ -15,6 +16,7 @@ mod mask;
 mod rule_watch;
 mod rules;
 pub mod running;
+mod scanner;
 mod socket;
 
 use crate::config::Settings;
@@ -35,6 +37,7 @@ use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
 use rules::Rules;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -96,20 +99,49 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     let mut threads = Vec::new();
     let (mut sensors, mut watched) = (Vec::new(), Vec::new());
     let mut begun = plugs::sensors(settings, &cursors, &notice);
-    let seen = plugs::seen(&begun);
-    let rules = Arc::new(Rules::load(settings, seen.clone()));
-    let places: Vec<_> = begun.iter_mut().flat_map(|sensor| sensor.begin()).collect();
+    let own = [
+        settings.agent.state.clone(),
+        settings.spool.directory.clone(),
+        settings.respond.quarantine.directory.clone(),
+    ];
+    let mut begun_files = plugs::file_sensors(&settings.files, &own, &cursors, &notice);
+    let seen = &plugs::seen(&begun) | &plugs::seen(&begun_files);
+    let (inquiries, inquirer) = Inquirer::new("/");
+    let mut enricher =
+        Enricher::new(jiff::tz::TimeZone::system(), jiff::Timestamp::now().into()).asking(inquiries.clone());
+    let watches_files = !begun_files.is_empty();
+    if watches_files {
+        enricher = enricher.knowing_files(Path::new("/"));
+    }
+    let enricher = Arc::new(Mutex::new(enricher));
+    let scanned = watches_files.then(scanner::queue).transpose()?;
+    let rules = Arc::new(Rules::load(settings, seen.clone(), scanned.clone()));
+    let all = begun.iter_mut().chain(&mut begun_files);
+    let places: Vec<_> = all.flat_map(|sensor| sensor.begin()).collect();
     if let Err(error) = first_places(&spool, &places) {
         tracing::warn!("{error}; were the agent killed now, it would begin somewhere else");
     }
-    for sensor in begun {
+    let (landed, to_scan) = queue("landed", OBSERVED);
+    if let Some(scanned) = scanned {
+        let enricher = Arc::clone(&enricher);
+        sensors.extend(scanner::start(
+            settings,
+            scanned,
+            to_scan,
+            enricher,
+            observed.clone(),
+        )?);
+    }
+    let begun = begun.into_iter().map(|sensor| (sensor, &observed));
+    let begun_files = begun_files.into_iter().map(|sensor| (sensor, &landed));
+    for (sensor, queue) in begun.chain(begun_files) {
         tracing::info!("watching {}", sensor.describe());
         watched.push(sensor.describe());
-        let (observed, stop) = (observed.clone(), stop.clone());
+        let (observed, stop) = (queue.clone(), stop.clone());
         let run = move || supervise(sensor, &observed, &stop);
         sensors.push(spawn_prompt("sensor", run)?);
     }
-    let (inquiries, inquirer) = Inquirer::new("/");
+    drop(landed);
     sensors.push(spawn("inquirer", move || inquirer.answer(&observed))?);
     drop(notice);
     // Before the actor, which has told it more than the queue holds when the last run could not.
@@ -141,8 +173,6 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         acting,
     );
     let status = Arc::new(status);
-    let enricher = Enricher::new(jiff::tz::TimeZone::system(), jiff::Timestamp::now().into());
-    let enricher = Arc::new(Mutex::new(enricher.asking(inquiries.clone())));
     let costs = Arc::new(Costs::default());
     let control = Control {
         ask: ask.clone(),
@@ -157,7 +187,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     };
     let control = control.listen(&settings.agent.socket);
     let judging = {
-        let (rules, process) = (Arc::clone(&rules), settings.process.clone());
+        let (rules, settings) = (Arc::clone(&rules), settings.clone());
         let costs = Arc::clone(&costs);
         let ways = judge::Ways {
             actor: ask,
@@ -165,7 +195,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
             historian: note,
         };
         spawn_prompt("judge", move || {
-            judge::judge(&rules, &process, &to_judge, &enricher, &costs, ways)
+            judge::judge(&rules, &settings, &to_judge, &enricher, &costs, ways)
         })?
     };
     let acting = spawn_prompt("actor", move || actor.act(&asked))?;

@@ -104,7 +104,8 @@ impl RuleWatch {
         let is_folder = event.mask.contains(AddWatchFlags::IN_ISDIR);
         let is_rule = Path::new(name)
             .extension()
-            .is_some_and(|kind| kind == "yml" || kind == "yaml" || kind == "toml");
+            .and_then(|kind| kind.to_str())
+            .is_some_and(|kind| ["yml", "yaml", "toml", "yar", "yara"].contains(&kind));
         watched.awaited.contains(name) || (watched.holds && (is_folder || is_rule))
     }
 

@@ -2,10 +2,12 @@
 
 use super::costs::{EACH, Rule, estimated};
 use super::rule_watch::RuleWatch;
+use super::scanner::Waiting;
 use crate::config::Settings;
 use crate::detect::{Cost, Exception, Hashes, Sigma, Sources, load};
 use crate::history::LastGood;
 use crate::observation::Subject;
+use crate::scan::{Backlog, Queue};
 use crate::sys::Stop;
 use picket_common::finding::RuleRef;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub(super) struct Rules {
     settings: Settings,
     /// What the sensors see.
     seen: BTreeSet<Subject>,
+    /// What is scanned by YARA rules, which lie in the same folders.
+    scanned: Option<Arc<Queue<Waiting>>>,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
     fresh: Mutex<Option<(Sigma, Hashes)>>,
@@ -67,10 +71,15 @@ pub struct HeldBack {
 
 impl Rules {
     /// Loads the rules that the settings name, as far as they are about what is seen. What is wrong is said; the rest counts.
-    pub(super) fn load(settings: &Settings, seen: BTreeSet<Subject>) -> Self {
+    pub(super) fn load(
+        settings: &Settings,
+        seen: BTreeSet<Subject>,
+        scanned: Option<Arc<Queue<Waiting>>>,
+    ) -> Self {
         let rules = Self {
             settings: settings.clone(),
             seen,
+            scanned,
             loading: Mutex::default(),
             fresh: Mutex::default(),
             state: Mutex::default(),
@@ -82,6 +91,7 @@ impl Rules {
     /// Loads them anew, on the caller's thread. When not one is left, those that are in force stay.
     pub(super) fn reload(&self) {
         let _one_at_a_time = lock(&self.loading);
+        self.scanned.iter().for_each(|queue| queue.reload());
         let (before, hashes) = {
             let state = lock(&self.state);
             (state.exceptions.clone(), state.hashes.clone())
@@ -158,6 +168,11 @@ impl Rules {
             matches: cost.matches(),
         };
         asked.map(rule).collect()
+    }
+
+    /// How many files wait to be scanned, where any are.
+    pub(super) fn backlog(&self) -> Option<Backlog> {
+        self.scanned.as_ref().map(|queue| queue.backlog())
     }
 
     /// What is in force.

@@ -118,7 +118,9 @@ fn seen(settings: &Settings) -> Result<BTreeSet<Subject>, Failure> {
         writeln!(io::stderr(), "picket: {text}")?;
     }
     let (notices, _) = mpsc::channel();
-    Ok(plugs::seen(&plugs::sensors(settings, &BTreeMap::new(), &notices)))
+    let sensors = plugs::sensors(settings, &BTreeMap::new(), &notices);
+    let files = plugs::file_sensors(&settings.files, &[], &BTreeMap::new(), &notices);
+    Ok(&plugs::seen(&sensors) | &plugs::seen(&files))
 }
 
 fn row<'a>(about: &'a About, proof: &'a Proof, seen: &BTreeSet<Subject>) -> Row<'a> {

@@ -62,6 +62,16 @@ impl Status {
                 Plain(&held.rule)
             )?;
         }
+        if let Some(files) = &report.scanned {
+            writeln!(
+                output,
+                "files      {} wait to be scanned, {} were, {} of them in part, {} could not be",
+                files.waiting + files.held,
+                files.scanned + files.known,
+                files.partial,
+                files.unscanned + files.refused
+            )?;
+        }
         let last = report
             .acknowledged
             .map_or("nothing yet".to_owned(), |time| time.to_string());

@@ -4,6 +4,8 @@
 //! mean, `values` how they are written, `load` finds the files and puts them together.
 
 mod document;
+mod files;
+mod glob;
 mod load;
 mod mail;
 mod mask;
@@ -15,6 +17,8 @@ mod values;
 
 pub use document::Problem;
 pub(crate) use document::{Document, Placed, Section};
+pub use files::{Files, FilesSensor};
+pub use glob::Glob;
 pub use load::{Loaded, load};
 pub(crate) use load::{drop_ins, read};
 pub use mail::MailSettings;

@@ -47,7 +47,7 @@ pub enum ProcessSensor {
     None,
 }
 
-/// Which events about processes travel to the collector.
+/// Which events travel to the collector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
     /// Those that a finding rests on.
@@ -86,6 +86,17 @@ impl Default for Process {
     }
 }
 
+impl Keep {
+    /// What a section sets as `keep`.
+    pub(super) fn of(section: &mut Section<'_>, document: &mut Document<'_>) -> Option<Self> {
+        section.text(document, "keep", r#""findings" or "all""#, |text| match text {
+            "findings" => Ok(Self::Findings),
+            "all" => Ok(Self::All),
+            _ => Err(String::new()),
+        })
+    }
+}
+
 impl Process {
     /// Lays what a section sets over these settings.
     pub(super) fn overlay(&mut self, document: &mut Document<'_>, mut section: Section<'_>) {
@@ -105,12 +116,7 @@ impl Process {
         self.exclude_images = images.unwrap_or_else(|| std::mem::take(&mut self.exclude_images));
         let cgroups = section.texts(document, "exclude_cgroups", ABSOLUTE, path);
         self.exclude_cgroups = cgroups.unwrap_or_else(|| std::mem::take(&mut self.exclude_cgroups));
-        let keep = section.text(document, "keep", r#""findings" or "all""#, |text| match text {
-            "findings" => Ok(Keep::Findings),
-            "all" => Ok(Keep::All),
-            _ => Err(String::new()),
-        });
-        self.keep = keep.unwrap_or(self.keep);
+        self.keep = Keep::of(&mut section, document).unwrap_or(self.keep);
         let poll = section.text(document, "poll", SPAN, span);
         self.poll = poll.unwrap_or(self.poll);
         let name = "the name of a variable, such as \"LD_PRELOAD\"";

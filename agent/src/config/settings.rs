@@ -1,6 +1,7 @@
 //! Which settings there are, what each means, and its default.
 
 use super::document::{Document, Section};
+use super::files::Files;
 use super::mail::MailSettings;
 use super::process::Process;
 use super::respond::Respond;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub process: Process,
     /// `[mail]`: how mails are judged.
     pub mail: MailSettings,
+    /// `[files]`: which files are watched as they land.
+    pub files: Files,
     /// `[detect]`: the rules to judge by.
     pub detect: Detect,
     /// `[respond]`: what may be done.
@@ -193,6 +196,8 @@ impl Settings {
 
         let section = root.section(document, "mail");
         self.mail.overlay(document, section);
+        let section = root.section(document, "files");
+        self.files.overlay(document, section);
 
         let mut section = root.section(document, "detect");
         set(

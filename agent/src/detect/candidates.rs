@@ -26,6 +26,10 @@ pub(super) struct Candidates {
     pub(super) exits: Vec<usize>,
     pub(super) privileges: Vec<usize>,
     pub(super) signals: Vec<usize>,
+    /// By the names of the file and of whoever wrote it.
+    pub(super) files: Index,
+    /// Those of them that are about a change of mode or owner as well.
+    pub(super) attributes: Index,
 }
 
 /// Rules by what they need.
@@ -40,13 +44,13 @@ pub(super) struct Index {
     finder: Option<(AhoCorasick, Vec<Vec<usize>>)>,
 }
 
-/// What a program shows of itself to an index, all in lower case.
+/// What a program, or a file, shows of itself to an index, all in lower case.
 pub(super) struct Shown<'a> {
     /// The last part of its path; to rules for `EXECVE` its first argument.
     pub(super) name: &'a str,
-    /// The last part of its parent's path.
+    /// The last part of its parent's path, or of that of whoever wrote the file.
     pub(super) parent: &'a str,
-    /// The paths and the command line.
+    /// The paths and the command line; of a file what it is for as well.
     pub(super) text: &'a str,
 }
 
@@ -72,7 +76,13 @@ impl Candidates {
                 all.add(at, single);
             }
         }
-        for index in [&mut all.programs, &mut all.syscalls, &mut all.execves] {
+        for index in [
+            &mut all.programs,
+            &mut all.syscalls,
+            &mut all.execves,
+            &mut all.files,
+            &mut all.attributes,
+        ] {
             index.finish();
         }
         all
@@ -98,6 +108,13 @@ impl Candidates {
             Topic::Exits => self.exits.push(at),
             Topic::Privileges => self.privileges.push(at),
             Topic::Signals => self.signals.push(at),
+            Topic::Files { attributes } => {
+                let needed = needed(rule, &About::File);
+                if *attributes {
+                    self.attributes.add(at, needed.clone());
+                }
+                self.files.add(at, needed);
+            }
             Topic::Others => {}
         }
     }
@@ -170,6 +187,8 @@ enum About {
     Program,
     /// A record of auditd.
     Record(Record),
+    /// A file. What it shows is its name, and that of whoever wrote it in the place of a parent's.
+    File,
 }
 
 impl Question for About {
@@ -191,6 +210,17 @@ impl Question for About {
                 "process.parent.name" => named(values(matcher), Sign::Parent),
                 "process.command_line" | "process.args" => piece(),
                 _ if fields::exec::is_known(field) => None,
+                _ => never(),
+            },
+            (Self::File, None) => None,
+            (Self::File, Some(field)) => match fields::file::ours(field) {
+                "file.path" => named(names(matcher), Sign::Name).or_else(piece),
+                "file.name" => named(values(matcher), Sign::Name).or_else(piece),
+                "file.directory" => piece(),
+                "process.executable" => named(names(matcher), Sign::Parent).or_else(piece),
+                "process.name" => named(values(matcher), Sign::Parent),
+                "picket.file.change.kind" => piece(),
+                _ if fields::is_known(field) => None,
                 _ => never(),
             },
             (Self::Record(record), Some("type")) => is(record.as_str(), values(matcher)),

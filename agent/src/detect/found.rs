@@ -62,7 +62,12 @@ fn file(event: &Event) -> Option<FileRef> {
         Payload::File(file) => Some(FileRef {
             path: file.path.as_str().into(),
             identity: file.identity,
-            sha256: file.content.as_ref().map(|content| content.sha256.clone()),
+            // Of a file that was too large to be read whole there is none.
+            sha256: file
+                .content
+                .as_ref()
+                .map(|content| content.sha256.clone())
+                .filter(|sha256| !sha256.is_empty()),
         }),
         Payload::Auth(_)
         | Payload::Exit(_)

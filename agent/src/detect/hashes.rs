@@ -1,4 +1,4 @@
-//! Programs whose file is known to be bad, by its SHA-256.
+//! Files that are known to be bad, by their SHA-256: programs that are started, and files that land.
 //!
 //! Files of plain text, a digest a line in hexadecimal digits, with a name behind it if there is one: what `sha256sum` writes,
 //! and most lists that are handed around. A line that begins with `#` says nothing.
@@ -94,7 +94,7 @@ impl Hashes {
     /// What people may want to know of the rule.
     pub(super) fn about(&self) -> Option<About> {
         let file = self.0.files.first().filter(|_| !self.is_empty())?;
-        let what = "A program was started whose file is one of a list of known bad ones, by its SHA-256.";
+        let what = "A program was started, or a file landed, that is one of a list of known bad ones, by its SHA-256.";
         Some(About::of_hashes(&rule(TITLE), what, file))
     }
 
@@ -118,14 +118,16 @@ impl Detector for Hashes {
     }
 
     fn describe(&self) -> &'static str {
-        "finds programs whose file is known to be bad"
+        "finds programs and files that are known to be bad"
     }
 
     fn inspect(&mut self, event: &Event, findings: &mut Findings) {
-        let Payload::Exec(exec) = &event.payload else {
-            return;
+        let digest = match &event.payload {
+            Payload::Exec(exec) => exec.sha256.as_deref(),
+            Payload::File(file) => file.content.as_deref().map(|content| content.sha256.as_str()),
+            _ => return,
         };
-        let found = exec.sha256.as_deref().and_then(|digest| self.find(digest));
+        let found = digest.and_then(|digest| self.find(digest));
         if let Some((name, file)) = found {
             let title = match name {
                 "" => format!("{TITLE}, listed in {}", file.display().to_string().escape_debug()),

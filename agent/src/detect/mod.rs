@@ -29,6 +29,7 @@ mod topic;
 mod unknown;
 mod witness;
 mod words;
+mod yara;
 
 pub use about::About;
 pub use cost::{Cost, Watch};
@@ -39,6 +40,7 @@ pub use proof::Proof;
 pub use rule_files::Problem;
 pub use sigma::Sigma;
 pub use threshold::Counters;
+pub use yara::Yara;
 
 use picket_common::event::Event;
 use picket_common::finding::Finding;

@@ -72,6 +72,7 @@ impl Sigma {
             Topic::Exits => Example::Exit,
             Topic::Privileges => Example::Privilege,
             Topic::Signals => Example::Signal,
+            Topic::Files { .. } => Example::File,
             Topic::Others => {
                 let source = in_words(&single.compiled.logsource);
                 return Err(format!("this agent knows no events of its log source, {source}"));
@@ -231,7 +232,7 @@ fn needed_for(payload: &Payload) -> Subject {
         Payload::Connect(_) => Subject::Connections,
         Payload::Privilege(_) => Subject::Privileges,
         Payload::Signal(_) => Subject::Signals,
-        Payload::File(_) => Subject::Others,
+        Payload::File(_) => Subject::Files,
     }
 }
 

@@ -12,7 +12,7 @@ use super::threshold::{Counters, Kind, Table};
 use super::topic::Topic;
 use super::{Findings, grouping};
 use crate::observation::Subject;
-use picket_common::event::{AuthEvent, Event, ExecEvent, Payload};
+use picket_common::event::{AuthEvent, Event, ExecEvent, FileAction, FileEvent, Payload};
 use picket_common::finding::RuleRef;
 use rsigma_eval::compiler::eval_condition;
 use std::collections::{HashMap, HashSet};
@@ -115,7 +115,7 @@ impl Sigma {
                 some(&self.candidates.privileges, &View::Privilege(privilege), met)
             }
             Payload::Signal(signal) => some(&self.candidates.signals, &View::Signal(signal), met),
-            Payload::File(_) => {}
+            Payload::File(file) => self.meet_file(file, met),
         }
     }
 
@@ -150,6 +150,31 @@ impl Sigma {
             candidates.execves.find(&shown, &mut found);
             self.ask(found.drain(..), &View::Audit(&exec, Record::Execve), met);
         }
+    }
+
+    fn meet_file(&self, file: &FileEvent, met: &mut Vec<usize>) {
+        let rules = match file.action {
+            FileAction::Attributes => &self.candidates.attributes,
+            FileAction::Written | FileAction::Moved | FileAction::Found => &self.candidates.files,
+        };
+        if rules.is_empty() {
+            return;
+        }
+        let writer = file.writer.as_deref();
+        let writer = writer.and_then(|writer| writer.executable.as_deref());
+        let (path, writer) = (
+            file.path.to_lowercase(),
+            writer.unwrap_or_default().to_lowercase(),
+        );
+        let kind = file.change.as_ref().map_or("", |change| change.kind.as_str());
+        let shown = Shown {
+            name: name(&path),
+            parent: name(&writer),
+            text: &[path.as_str(), &writer, kind].join("\n"),
+        };
+        let mut found = Vec::with_capacity(16);
+        rules.find(&shown, &mut found);
+        self.ask(found.drain(..), &View::File(file), met);
     }
 
     /// Adds those of the rules that match, once each.

@@ -1,8 +1,9 @@
 //! What kind of event a rule is about, by its log source: it is asked about no other.
 
+use super::fields::file;
 use super::signature::{self, Verdict};
 use crate::observation::Subject;
-use rsigma_eval::CompiledRule;
+use rsigma_eval::{CompiledDetection, CompiledRule};
 use rsigma_parser::LogSource;
 
 /// The kind of event.
@@ -26,6 +27,11 @@ pub(super) enum Topic {
     Privileges,
     /// Signals from one program to another.
     Signals,
+    /// Files that land.
+    Files {
+        /// Also those that were there before, and of which only mode or owner changed.
+        attributes: bool,
+    },
     /// Something that is not seen here.
     Others,
 }
@@ -48,6 +54,9 @@ impl Topic {
             (Some("process_creation"), _) => Self::Programs,
             (Some("network_connection"), _) => Self::Connections,
             (Some("process_termination"), _) => Self::Exits,
+            (Some("file_event"), _) => Self::Files {
+                attributes: asks_for_attributes(rule),
+            },
             (Some("privilege_change"), Some(OURS)) => Self::Privileges,
             (Some("signal"), Some(OURS)) => Self::Signals,
             _ => Self::Others,
@@ -62,9 +71,25 @@ impl Topic {
             Self::Exits => Subject::Exits,
             Self::Privileges => Subject::Privileges,
             Self::Signals => Subject::Signals,
+            Self::Files { .. } => Subject::Files,
             Self::Others => Subject::Others,
         }
     }
+}
+
+/// Whether a rule asks for what a change of mode or owner tells.
+fn asks_for_attributes(rule: &CompiledRule) -> bool {
+    fn asks(detection: &CompiledDetection) -> bool {
+        match detection {
+            CompiledDetection::AllOf(items) => items.iter().any(|item| {
+                let field = item.field.as_deref();
+                field.is_some_and(file::is_of_attributes)
+            }),
+            CompiledDetection::AnyOf(parts) | CompiledDetection::And(parts) => parts.iter().any(asks),
+            _ => false,
+        }
+    }
+    rule.detections.values().any(asks)
 }
 
 /// Whether a rule says itself that it is about logins: of such a rule, what no authentication event has is a mistake. Others

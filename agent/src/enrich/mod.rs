@@ -1,9 +1,13 @@
 //! From what a sensor saw to what happened.
 
+mod before;
+mod changes;
 mod containers;
+mod files;
 mod hashes;
 mod image;
 mod inquiry;
+mod installers;
 mod logins;
 mod packages;
 mod processes;
@@ -16,18 +20,22 @@ pub use programs::Amended;
 
 use programs::Programs;
 
-use crate::observation::{Body, Observation};
+use crate::observation::{Body, FileSeen, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
+use files::Files;
+use installers::installs_packages;
 use jiff::tz::TimeZone;
 use picket_common::event::{AuthEvent, Event, Payload, Program};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
+use std::path::Path;
 
 /// Makes events; remembers what helps to read times and to know processes.
 pub struct Enricher {
     calendar: Calendar,
     programs: Programs,
+    files: Option<Files>,
 }
 
 impl Enricher {
@@ -36,6 +44,17 @@ impl Enricher {
         Self {
             calendar: Calendar::new(zone, now),
             programs: Programs::new(None),
+            files: None,
+        }
+    }
+
+    /// Knows from now on how the configuration of this host is, to tell what changes in it: to be asked for before files are
+    /// watched. `root` is where its file systems begin.
+    #[must_use]
+    pub fn knowing_files(self, root: &Path) -> Self {
+        Self {
+            files: Some(Files::of_host(root)),
+            ..self
         }
     }
 
@@ -45,6 +64,15 @@ impl Enricher {
         Self {
             programs: Programs::new(Some(inquiries)),
             ..self
+        }
+    }
+
+    /// Adds what is to be known of a file before it is looked into: whose it is, and what changed in it. Files are looked at in the
+    /// order in which they landed, while they are open.
+    pub fn look(&mut self, seen: &mut FileSeen, observed: Timestamp) {
+        self.programs.owner(&mut seen.event, observed);
+        if let Some(files) = &mut self.files {
+            files.enrich(seen);
         }
     }
 
@@ -62,29 +90,36 @@ impl Enricher {
     pub fn enrich(&mut self, seen: Observation, events: &mut Vec<Event>) {
         let (origin, observed) = (seen.origin, seen.observed);
         let read = match seen.body {
-            Body::Line(line) => self.line(&line, observed),
-            Body::JournalEntry(entry) => journal(&entry),
+            Body::Line(line) => self.line(&line, observed).map(of_log),
+            Body::JournalEntry(entry) => journal(&entry).map(of_log),
             Body::Processes(sightings) => {
                 for sighting in sightings {
                     self.programs.enrich(&origin.source, sighting, observed, events);
                 }
                 None
             }
-            Body::File(_) => None,
+            Body::File(file) => {
+                let mut event = file.event;
+                self.programs.complete(&mut event, observed);
+                event.package_manager = event.writer.as_deref().is_some_and(installs_packages);
+                Some((None, Payload::File(event.into())))
+            }
             Body::Hashed(hashed) => {
                 self.programs.learn(hashed, observed);
                 None
             }
         };
-        events.extend(read.map(|(time, auth)| {
-            // A line without a time of its own happened when it was seen.
+        events.extend(read.map(|(time, payload)| {
+            // What has no time of its own happened when it was seen.
             let time = time.unwrap_or(observed);
-            self.programs.note(time, &auth);
+            if let Payload::Auth(auth) = &payload {
+                self.programs.note(time, auth);
+            }
             Event {
                 id: RecordId::derived(time, &[origin.source.as_bytes(), &origin.position]),
                 time,
                 observed,
-                payload: Payload::Auth(auth.into()),
+                payload,
             }
         }));
     }
@@ -97,6 +132,10 @@ impl Enricher {
         let time = frame.stamp.and_then(|stamp| self.calendar.resolve(stamp));
         Some((time, event))
     }
+}
+
+fn of_log((time, auth): (Option<Timestamp>, AuthEvent)) -> (Option<Timestamp>, Payload) {
+    (time, Payload::Auth(auth.into()))
 }
 
 /// Anybody on the host can write to the journal under the name of sshd, but not as root. An address that somebody may be

@@ -11,8 +11,8 @@ use crate::sys::{Clocks, Process, version};
 use compact_str::CompactString;
 use nix::sys::stat::stat;
 use picket_common::event::{
-    Ancestor, AuthEvent, ConnectEvent, Event, ExecEvent, ExecutedFile, ExitEvent, FileVersion, Payload,
-    PrivilegeEvent, Program, SignalEvent,
+    Ancestor, AuthEvent, ConnectEvent, Event, ExecEvent, ExecutedFile, ExitEvent, FileEvent, FileVersion,
+    Payload, PrivilegeEvent, Program, SignalEvent,
 };
 use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
@@ -239,6 +239,39 @@ impl Programs {
         let seen = seen.clone();
         let ancestors = self.processes.ancestors(seen.process);
         self.described(&seen, ancestors)
+    }
+
+    /// Adds the owner of a file that landed, and the package that it belongs to.
+    pub(super) fn owner(&mut self, file: &mut FileEvent, observed: Timestamp) {
+        self.look(observed);
+        file.owner = file.uid.and_then(|uid| self.users.name(uid));
+        file.package = self
+            .inquiries
+            .as_ref()
+            .and_then(|inquiries| inquiries.owner(&file.path));
+    }
+
+    /// Adds what is known of who wrote a file. What the sensor read while it wrote stays: it may be another program by now.
+    pub(super) fn complete(&mut self, file: &mut FileEvent, observed: Timestamp) {
+        self.look(observed);
+        file.host.clone_from(&self.host);
+        let Some(writer) = &mut file.writer else {
+            return;
+        };
+        let mut known = self.program(writer.process);
+        // Of a writer that was gone only the pid is known: who has it now may be another, that began later.
+        let began = self.clocks.map(|clocks| clocks.began(known.process.start));
+        if !writer.process.is_certain() && began.is_none_or(|began| began > observed) {
+            known = Program::unknown(writer.process);
+        }
+        known.executable = writer.executable.take().or(known.executable);
+        known.command_line = writer.command_line.take().or(known.command_line);
+        known.effective_uid = writer.effective_uid.or(known.effective_uid);
+        known.user = known
+            .effective_uid
+            .and_then(|uid| self.users.name(uid))
+            .or(known.user);
+        **writer = known;
     }
 
     /// All that run, as far as is known, in no order. Of the ancestors only the parent is named, and that by its number alone.

@@ -125,6 +125,24 @@ impl Extent {
             }
             Payload::File(file) => {
                 self.cut(&mut file.path);
+                file.target.iter_mut().for_each(|target| self.cut(target));
+                if let Some(change) = &mut file.change {
+                    change.added.truncate(self.args);
+                    change.added.iter_mut().for_each(|line| self.cut(line));
+                }
+                if let Some(content) = &mut file.content {
+                    content.matches.truncate(self.args);
+                    for found in &mut content.matches {
+                        found.tags.truncate(self.args);
+                        let own = [&mut found.rule, &mut found.source];
+                        let more = found.description.iter_mut().chain(&mut found.member);
+                        own.into_iter()
+                            .chain(more)
+                            .chain(&mut found.tags)
+                            .for_each(|text| self.cut(text));
+                    }
+                    content.unscanned.iter_mut().for_each(|why| self.cut(why));
+                }
                 file.writer.iter_mut().for_each(|writer| self.program(writer));
             }
         }

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod ecs;
 pub mod eml;
 pub mod journal_json;
+pub mod mount_info;
 pub mod scan;
 pub mod sockets;
 pub mod stamp;

@@ -293,7 +293,10 @@ impl<T, H: FnMut(Heard<T>)> Client<'_, T, H> {
                     if let Some(key) = held.key {
                         self.cache.keep(key, &content);
                     }
-                    self.queue.count(|backlog| backlog.scanned += 1);
+                    self.queue.count(|backlog| {
+                        backlog.scanned += 1;
+                        backlog.partial += u64::from(content.unscanned.is_some());
+                    });
                     let what = held.task.what;
                     (self.heard)(Heard::Scanned { what, content });
                 }

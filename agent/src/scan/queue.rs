@@ -4,6 +4,7 @@ use hashlink::LinkedHashMap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use picket_common::event::FileIdentity;
 use rustix::fs::fstat;
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,7 @@ pub enum Submitted<T> {
 }
 
 /// How much waits and what was done, since the start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Backlog {
     /// Files that wait.
     pub waiting: usize,
@@ -41,6 +42,8 @@ pub struct Backlog {
     pub held: usize,
     /// Files that were scanned.
     pub scanned: u64,
+    /// Those of them that were scanned only in part, as for a limit.
+    pub partial: u64,
     /// Files whose result was known already.
     pub known: u64,
     /// Files that were written again before they were scanned.

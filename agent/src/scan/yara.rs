@@ -7,6 +7,7 @@ use boreal::compiler::CompilerParams;
 use boreal::scanner::{CallbackEvents, EvaluatedRule, ScanCallbackResult, ScanError, ScanEvent, ScanParams};
 use boreal::{Compiler, Metadata, MetadataValue, Scanner};
 use compact_str::CompactString;
+use picket_common::action::ActionKind;
 use picket_common::event::YaraMatch;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,12 @@ const VARIABLES: [&str; 6] = ["filename", "filepath", "extension", "filetype", "
 pub(super) const MOST_MATCHES: usize = 64;
 /// As much of a name or description is told, in characters.
 const LONGEST_TEXT: usize = 256;
-/// As many tags of a rule are told.
+/// As many tags of a rule, and techniques, are told.
 const MOST_TAGS: usize = 8;
+/// In this a rule names the response that it suggests.
+const RESPOND: &str = "picket_respond";
+/// What a rule can suggest. Anything else would be done to whoever wrote the file, of whom it knows nothing.
+const RESPONSE: &str = ActionKind::Quarantine.as_str();
 
 /// Compiled rules. Clones share them.
 #[derive(Clone, Debug)]
@@ -38,14 +43,40 @@ impl Rules {
     /// Compiles what can be compiled. A file in which anything is wrong is left out as a whole, and named: half of it might
     /// match without the half that keeps it from matching too much.
     pub(super) fn compile(sources: &[Source]) -> (Self, Vec<Problem>) {
-        let (compiler, problems) = compile(sources);
+        let (compiler, mut problems) = compile(sources);
+        let rules = Self(compiler.finalize());
+        problems.extend(rules.wrong_responses());
         if problems.is_empty() {
-            return (Self(compiler.finalize()), problems);
+            return (rules, problems);
         }
         // What came before the mistake has been taken already.
         let is_good = |source: &&Source| problems.iter().all(|problem| problem.file != source.name);
         let good: Vec<Source> = sources.iter().filter(is_good).cloned().collect();
         (Self(compile(&good).0.finalize()), problems)
+    }
+
+    /// The rules that suggest what they cannot.
+    fn wrong_responses(&self) -> Vec<Problem> {
+        let wrong = |rule: boreal::scanner::RuleDetails<'_>| {
+            let value = self.value_of(rule.metadatas, RESPOND)?;
+            let named = match value {
+                MetadataValue::Bytes(text) => {
+                    String::from_utf8_lossy(self.0.get_bytes_symbol(text)).into_owned()
+                }
+                MetadataValue::Integer(number) => number.to_string(),
+                MetadataValue::Boolean(yes) => yes.to_string(),
+            };
+            (named != RESPONSE).then(|| Problem {
+                file: rule.namespace.to_owned(),
+                line: None,
+                message: format!(
+                    "{RESPOND} of the rule {}: '{}' is nothing that a YARA rule can suggest; known is {RESPONSE}",
+                    cut(rule.name),
+                    cut(&named).escape_debug()
+                ),
+            })
+        };
+        self.0.rules().filter_map(wrong).collect()
     }
 
     /// How many there are.
@@ -103,6 +134,11 @@ impl Rules {
             tags: tags.map(|tag| cut(self.0.get_string_symbol(*tag))).collect(),
             description: self.text_of(rule.metadatas, "description"),
             score: self.number_of(rule.metadatas, "score"),
+            attack: self
+                .text_of(rule.metadatas, "attack")
+                .map(|text| techniques(&text))
+                .unwrap_or_default(),
+            respond: self.text_of(rule.metadatas, RESPOND),
             member: None,
         }
     }
@@ -173,6 +209,20 @@ fn compile(sources: &[Source]) -> (Compiler, Vec<Problem>) {
         }
     }
     (compiler, problems)
+}
+
+/// The ids of techniques in a text, such as `T1505.003, T1027`.
+fn techniques(text: &str) -> Vec<CompactString> {
+    let is_id = |word: &&str| {
+        let digits =
+            |part: &str, count| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+        word.strip_prefix('T').is_some_and(|id| match id.split_once('.') {
+            Some((whole, part)) => digits(whole, 4) && digits(part, 3),
+            None => digits(id, 4),
+        })
+    };
+    let words = text.split(|sign: char| sign == ',' || sign.is_whitespace());
+    words.filter(is_id).take(MOST_TAGS).map(Into::into).collect()
 }
 
 /// Takes the place out of a complaint such as `mem:3:5: error: expected …`, followed by the lines that it is about.
@@ -263,6 +313,43 @@ mod tests {
             (Some(70), Some("d"))
         );
         assert_eq!(found[0].tags, ["tag"]);
+    }
+
+    #[test]
+    fn a_rule_names_techniques_and_what_it_suggests_which_must_be_known() {
+        let text = |respond: &str| {
+            format!(
+                "rule good {{ meta: attack = \"T1505.003, T1027 none T12345\" {respond} condition: true }}"
+            )
+        };
+        let sources = [
+            source("good.yar", &text("picket_respond = \"quarantine\"")),
+            source("bad.yar", &text("picket_respond = \"kill\"")),
+            source("worse.yar", &text("picket_respond = true")),
+        ];
+        let (mut rules, problems) = Rules::compile(&sources);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|problem| (&*problem.file, &*problem.message))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "bad.yar",
+                    "picket_respond of the rule good: 'kill' is nothing that a YARA rule can suggest; known is quarantine"
+                ),
+                (
+                    "worse.yar",
+                    "picket_respond of the rule good: 'true' is nothing that a YARA rule can suggest; known is quarantine"
+                ),
+            ]
+        );
+        let mut found = Vec::new();
+        assert_eq!(rules.matches(&subject(b"", "/a"), soon(), &mut found), None);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].attack, ["T1505.003", "T1027"]);
+        assert_eq!(found[0].respond.as_deref(), Some("quarantine"));
     }
 
     #[test]

@@ -5,6 +5,9 @@ mod auth_journal;
 mod exec_ebpf;
 mod exec_netlink;
 mod exec_poll;
+mod files;
+mod files_fanotify;
+mod files_inotify;
 mod losses;
 mod sightings;
 mod tail;
@@ -15,6 +18,8 @@ pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
 pub use exec_ebpf::ExecEbpf;
 pub use exec_netlink::ExecNetlink;
 pub use exec_poll::ExecPoll;
+pub use files_fanotify::{FilesFanotify, Refused};
+pub use files_inotify::FilesInotify;
 
 use crate::observation::{Cursor, Observation, Subject};
 use crate::queue::{Closed, Sender};

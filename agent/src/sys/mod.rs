@@ -7,7 +7,7 @@ mod changes;
 mod child;
 mod clock;
 mod deadman;
-mod fanotify;
+pub mod fanotify;
 pub mod nft;
 mod pidfd;
 mod priority;

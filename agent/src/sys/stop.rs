@@ -53,6 +53,36 @@ impl Stop {
         }
     }
 
+    /// Waits until something happens to one of `others`, or the flag is raised; with `wait` false it only looks. Gives to which of
+    /// them; `None` once the flag is raised.
+    pub fn wait_for_any<const N: usize>(
+        &self,
+        others: [PollFd<'_>; N],
+        wait: bool,
+    ) -> io::Result<Option<[bool; N]>> {
+        let mut fds: Vec<PollFd<'_>> = others.to_vec();
+        fds.push(PollFd::new(self.0.as_fd(), PollFlags::POLLIN));
+        let span = if wait {
+            PollTimeout::NONE
+        } else {
+            PollTimeout::ZERO
+        };
+        loop {
+            match poll(&mut fds, span) {
+                Ok(_) => break,
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let happened = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+        if fds.pop().is_some_and(|own| happened(&own)) {
+            return Ok(None);
+        }
+        let mut all = [false; N];
+        all.iter_mut().zip(&fds).for_each(|(to, fd)| *to = happened(fd));
+        Ok(Some(all))
+    }
+
     /// Waits until `other` can be read or has been hung up, or the flag is raised. Whether to go on.
     pub fn wait_for(&self, other: BorrowedFd<'_>) -> io::Result<bool> {
         let mut fds = [

@@ -1,6 +1,6 @@
 //! An event of a file that landed.
 
-use super::Program;
+use super::{FileBefore, FileChange, Program};
 use crate::raw_text::RawText;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct FileEvent {
     /// `picket.file.device`, `file.inode`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity: Option<FileIdentity>,
+    /// `file.target_path`: where it leads, of a symbolic link.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<CompactString>,
     /// `file.size`: in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub size: Option<u64>,
@@ -39,12 +42,63 @@ pub struct FileEvent {
     /// `package.name`: the package that owns the path.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub package: Option<CompactString>,
+    /// `picket.file.package_manager`: the one who wrote it installs packages, or was started by one that does, as root.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub package_manager: bool,
     /// What a look into it told; `None` where nobody looked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub content: Option<Box<FileContent>>,
+    /// What is new in it, of a file of the system's configuration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Box<FileChange>>,
+    /// What was otherwise when a file was last seen at this path.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub before: Option<Box<FileBefore>>,
     /// `host.hostname`
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub host: Option<CompactString>,
+}
+
+impl FileEvent {
+    /// A file of which no more is known.
+    pub fn new(path: impl Into<CompactString>, action: FileAction) -> Self {
+        Self {
+            path: path.into(),
+            action,
+            writer: None,
+            identity: None,
+            target: None,
+            size: None,
+            uid: None,
+            gid: None,
+            owner: None,
+            mode: None,
+            package: None,
+            package_manager: false,
+            content: None,
+            change: None,
+            before: None,
+            host: None,
+        }
+    }
+
+    /// `file.name`: the last part of its path.
+    pub fn name(&self) -> &str {
+        self.path
+            .rsplit_once('/')
+            .map_or(self.path.as_str(), |(_, name)| name)
+    }
+
+    /// `file.directory`: what its path has before that.
+    pub fn directory(&self) -> Option<&str> {
+        self.path.rsplit_once('/').map(|(folder, _)| folder)
+    }
+
+    /// `file.extension`: what its name has behind its last dot, unless that is its first sign.
+    pub fn extension(&self) -> Option<&str> {
+        let (stem, extension) = self.name().rsplit_once('.')?;
+        Some(extension).filter(|extension| !stem.is_empty() && !extension.is_empty())
+    }
 }
 
 /// What happened to a file.
@@ -53,7 +107,7 @@ pub struct FileEvent {
 pub enum FileAction {
     /// Somebody wrote to it and closed it.
     Written,
-    /// It was moved here.
+    /// It was moved here, or got a further name here.
     Moved,
     /// Its mode or owner changed, so that it can now be run, or run as another.
     Attributes,
@@ -62,6 +116,9 @@ pub enum FileAction {
 }
 
 impl FileAction {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Written, Self::Moved, Self::Attributes, Self::Found];
+
     /// The name in `event.action`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -133,6 +190,12 @@ pub struct YaraMatch {
     /// Its `score`, 0 to 100, where it has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub score: Option<u8>,
+    /// The ATT&CK technique ids in its `attack`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub attack: Vec<CompactString>,
+    /// The response in its `picket_respond`, which it suggests.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub respond: Option<CompactString>,
     /// The member of an archive in which it matched, as the path inside it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub member: Option<CompactString>,

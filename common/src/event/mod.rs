@@ -1,6 +1,7 @@
 //! What happened on a host: a header that all events share, and one closed set of payloads.
 
 mod auth;
+mod change;
 mod connect;
 mod exec;
 mod exit;
@@ -11,6 +12,7 @@ mod program;
 mod signal;
 
 pub use auth::{AuthAction, AuthEvent, AuthMethod, Outcome, Peer};
+pub use change::{ChangeKind, FileBefore, FileChange};
 pub use connect::{ConnectEvent, Direction};
 pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};

@@ -5,6 +5,7 @@ rule preloaded_library_that_hides {
         description = "a library that is preloaded into every program and takes entries out of folders"
         score = 85
         attack = "T1574.006"
+        picket_respond = "quarantine"
     strings:
         $preload = "ld.so.preload"
         $folders = /\x00readdir(64)?\x00/

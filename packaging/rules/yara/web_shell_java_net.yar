@@ -5,6 +5,7 @@ rule jsp_runs_what_is_asked {
         description = "a JSP page that runs a parameter of the request as a command"
         score = 85
         attack = "T1505.003"
+        picket_respond = "quarantine"
     strings:
         $page = /<%[@!=#]?[ \t\r\nA-Za-z]/
         $direct = /\.exec[ \t]*\([ \t]*request\.getParameter[ \t]*\(/
@@ -23,6 +24,7 @@ rule jsp_loads_what_is_asked {
         description = "a JSP page that makes a class out of what a request carries"
         score = 90
         attack = "T1505.003"
+        picket_respond = "quarantine"
     strings:
         $page = /<%[@!=#]?[ \t\r\nA-Za-z]/
         $define = "defineClass"
@@ -41,6 +43,7 @@ rule asp_runs_what_is_asked {
         description = "an ASP or ASP.NET page that runs text from a request as code"
         score = 90
         attack = "T1505.003"
+        picket_respond = "quarantine"
     strings:
         $page = /<%[@!=#]?[ \t\r\nA-Za-z]/
         $net = /\beval[ \t]*\([ \t]*Request(\.Item|\.Form|\.QueryString|\.Params)?[ \t]*[\[(]/ nocase

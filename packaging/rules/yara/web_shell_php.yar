@@ -14,6 +14,7 @@ rule php_runs_what_is_asked {
         description = "PHP that runs text from a request as a command or as code"
         score = 90
         attack = "T1505.003"
+        picket_respond = "quarantine"
     strings:
         $direct = /\b(system|exec|shell_exec|passthru|popen|proc_open|pcntl_exec|assert|eval|create_function)[ \t]*\([ \t]*@?[ \t]*\$_(GET|POST|REQUEST|COOKIE|SERVER)[ \t]*\[/ nocase
         $decoded = /\b(system|exec|shell_exec|passthru|popen|assert|eval)[ \t]*\([ \t]*(base64_decode|hex2bin|str_rot13|strrev|urldecode|gzinflate)[ \t]*\([ \t]*@?\$_(GET|POST|REQUEST|COOKIE|SERVER)[ \t]*\[/ nocase
@@ -28,6 +29,7 @@ rule php_calls_what_is_asked {
         description = "PHP that calls a function whose name comes in a request"
         score = 85
         attack = "T1505.003"
+        picket_respond = "quarantine"
     strings:
         $call = /\$_(GET|POST|REQUEST|COOKIE)[ \t]*\[[^\]\r\n]{1,40}\][ \t]*\([ \t]*@?\$_(GET|POST|REQUEST|COOKIE)/
         $array = /\b(array_map|array_filter|usort|call_user_func|call_user_func_array|register_shutdown_function)[ \t]*\([ \t]*@?\$_(GET|POST|REQUEST|COOKIE)[ \t]*\[/ nocase
@@ -52,6 +54,7 @@ rule php_inside_an_image {
         description = "a file that begins as an image and holds PHP that takes a request"
         score = 85
         attack = "T1036.008"
+        picket_respond = "quarantine"
     strings:
         $open = "<?php" nocase
         $short = "<?="

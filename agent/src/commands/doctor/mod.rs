@@ -2,6 +2,7 @@
 
 mod agent;
 mod denials;
+mod files;
 mod firewall;
 mod identity;
 mod logs;
@@ -69,6 +70,7 @@ fn look(loaded: &Loaded) -> Vec<Check> {
     ];
     checks.extend(logs::checks(&settings.auth, now));
     checks.push(processes::check(&settings.process, &agent));
+    checks.push(files::check(&settings.files));
     checks.extend(firewall::checks(&settings.respond, &agent));
     checks.push(denials::check(&settings.respond));
     checks.extend(identity::checks(settings, now));

@@ -5,6 +5,7 @@ pub(super) mod auth;
 pub(super) mod connect;
 mod deed;
 pub(super) mod exec;
+pub(super) mod file;
 mod program;
 
 pub(super) use audit::Record;
@@ -12,7 +13,7 @@ pub(super) use exec::Exec;
 
 use picket_common::ecs;
 use picket_common::event::{
-    AuthEvent, ConnectEvent, Direction, Event, ExitEvent, Payload, PrivilegeEvent, SignalEvent,
+    AuthEvent, ConnectEvent, Direction, Event, ExitEvent, FileEvent, Payload, PrivilegeEvent, SignalEvent,
 };
 use rsigma_eval::event::{Event as Fields, EventValue};
 use serde_json::Value;
@@ -27,7 +28,10 @@ pub(super) const LOGIN_ADDRESS: &str = "picket.login.source.ip";
 /// Whether some events have a field of that name.
 pub(super) fn is_known(name: &str) -> bool {
     let known = |names: &[&str]| names.contains(&name);
-    exec::is_known(name) || names().contains(&connect::ours(name)) || known(connect::OTHER_WORDS)
+    exec::is_known(name)
+        || names().contains(&connect::ours(name))
+        || names().contains(&file::ours(name))
+        || known(connect::OTHER_WORDS)
 }
 
 /// Whether what authentication logs say has a field of that name.
@@ -42,6 +46,7 @@ pub(super) fn names() -> Vec<&'static str> {
         deed::OF_EXITS,
         deed::OF_PRIVILEGES,
         deed::OF_SIGNALS,
+        file::OWN,
     ];
     let more = parts.into_iter().flatten().copied();
     let mut names: Vec<&str> = auth::NAMES.to_vec();
@@ -62,7 +67,7 @@ fn value<'a>(event: &'a Event, name: &str) -> Option<EventValue<'a>> {
         Payload::Exit(exit) => deed::exit(exit, name),
         Payload::Privilege(privilege) => deed::privilege(privilege, name),
         Payload::Signal(signal) => deed::signal(signal, name),
-        Payload::File(_) => None,
+        Payload::File(file) => file::value(file, name),
     }
 }
 
@@ -108,6 +113,7 @@ pub(super) enum View<'a> {
     Exit(&'a ExitEvent),
     Privilege(&'a PrivilegeEvent),
     Signal(&'a SignalEvent),
+    File(&'a FileEvent),
 }
 
 impl View<'_> {
@@ -121,6 +127,7 @@ impl View<'_> {
             Self::Exit(_) => [&program, deed::OF_EXITS].concat(),
             Self::Privilege(_) => [&program, deed::OF_PRIVILEGES].concat(),
             Self::Signal(_) => [&program, deed::OF_SIGNALS].concat(),
+            Self::File(_) => [&program, file::OWN].concat(),
         };
         names
             .into_iter()
@@ -139,6 +146,7 @@ impl Fields for View<'_> {
             Self::Exit(exit) => deed::exit(exit, path),
             Self::Privilege(privilege) => deed::privilege(privilege, path),
             Self::Signal(signal) => deed::signal(signal, path),
+            Self::File(file) => file::value(file, path),
         }
     }
 
@@ -169,6 +177,7 @@ impl Fields for View<'_> {
             Self::Exit(exit) => ecs::exit(exit, None),
             Self::Privilege(privilege) => ecs::privilege(privilege, None),
             Self::Signal(signal) => ecs::signal(signal, None),
+            Self::File(file) => ecs::file(file, None),
         }
     }
 }
@@ -196,6 +205,10 @@ fn same_as_json(view: &View<'_>, names: impl Iterator<Item = &'static str>) {
                     .chain(further.iter().map(|one| &one[part]))
                     .map(flat)
                     .collect()
+            }
+            None if name.starts_with("picket.file.matches.") => {
+                let matches = at("picket.file.matches").as_array().unwrap();
+                matches.iter().map(|one| flat(&one["rule"])).collect()
             }
             None => match at(name) {
                 Value::Array(values) => values.iter().map(flat).collect(),

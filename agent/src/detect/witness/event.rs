@@ -1,10 +1,10 @@
 //! From wishes to an event.
 
 use super::super::fields;
-use super::{ANYWHERE, Wish, Wishes, program};
+use super::{ANYWHERE, Wish, Wishes, file, program};
 use picket_common::event::{
-    AuthAction, AuthEvent, AuthMethod, Credentials, Event, ExecEvent, ExitEvent, ExitStatus, Outcome,
-    Payload, Peer, PrivilegeEvent, Program, SignalEvent,
+    AuthAction, AuthEvent, AuthMethod, Credentials, Event, ExecEvent, ExitEvent, ExitStatus, FileAction,
+    FileEvent, Outcome, Payload, Peer, PrivilegeEvent, Program, SignalEvent,
 };
 use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
@@ -29,6 +29,8 @@ pub(in super::super) enum Example<'a> {
     Privilege,
     /// A signal.
     Signal,
+    /// A file that landed.
+    File,
 }
 
 impl Example<'_> {
@@ -42,6 +44,7 @@ impl Example<'_> {
             Self::Exit => "events of programs that end",
             Self::Privilege => "events of programs that become root",
             Self::Signal => "events of signals",
+            Self::File => "events of files",
         }
     }
 }
@@ -68,6 +71,7 @@ pub(in super::super) fn payload(wishes: &Wishes, example: Example<'_>) -> Result
         let name = match example {
             Example::Login(_) | Example::Audit => name,
             Example::Program => fields::exec::ours(name),
+            Example::File => fields::file::ours(name),
             _ => fields::connect::ours(name),
         };
         super::add(&mut ours, name, wish);
@@ -93,6 +97,7 @@ pub(in super::super) fn set(payload: &mut Payload, name: &str, text: &str) -> bo
     let name = match payload {
         Payload::Auth(_) => name,
         Payload::Exec(_) => fields::exec::ours(name),
+        Payload::File(_) => fields::file::ours(name),
         _ => fields::connect::ours(name),
     };
     give(payload, name, &Wish::whole(text)).is_ok()
@@ -118,7 +123,7 @@ fn give(payload: &mut Payload, name: &str, wish: &Wish) -> Result<(), Unmade> {
         Payload::Exit(exit) => program::exit(exit, name, wish),
         Payload::Privilege(privilege) => program::privilege(privilege, name, wish),
         Payload::Signal(signal) => program::signal(signal, name, wish),
-        Payload::File(_) => Err(Unmade::Field(name.to_owned())),
+        Payload::File(made) => file::file(made, name, wish),
     }
 }
 
@@ -149,6 +154,7 @@ fn nothing(example: Example<'_>) -> Payload {
             let former_uid = 1;
             Payload::Privilege(PrivilegeEvent { program, former_uid }.into())
         }
+        Example::File => Payload::File(FileEvent::new("", FileAction::Written).into()),
         Example::Signal => {
             let target = program.clone();
             let signal = 15;
@@ -231,13 +237,14 @@ pub(super) fn number(name: &str, text: &str) -> Result<u32, Unmade> {
 mod tests {
     use super::*;
 
-    const ALL: [Example<'_>; 6] = [
+    const ALL: [Example<'_>; 7] = [
         Example::Login("sshd"),
         Example::Program,
         Example::Connection,
         Example::Exit,
         Example::Privilege,
         Example::Signal,
+        Example::File,
     ];
 
     #[test]
@@ -255,7 +262,10 @@ mod tests {
                     "network.type" => "ipv6",
                     other if other.ends_with(".ip") => "198.51.100.9",
                     other if other.ends_with("unlinked") || other.ends_with("memfd") => "true",
-                    "picket.process.args_cut" => "true",
+                    "picket.process.args_cut" | "picket.file.package_manager" => "true",
+                    "picket.file.change.kind" => "cron",
+                    other if other.ends_with(".mode") => "0755",
+                    other if other.ends_with(".extension") => "sh",
                     _ => "7",
                 };
                 if !set(&mut made, name, value) {

@@ -4,6 +4,7 @@
 //! example is right is not decided here but by the matcher that judges real events.
 
 mod event;
+mod file;
 mod program;
 mod text;
 

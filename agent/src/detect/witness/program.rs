@@ -212,7 +212,8 @@ pub(super) fn signal(signal: &mut SignalEvent, name: &str, wish: &Wish) -> Made 
     Ok(())
 }
 
-fn program(program: &mut Program, name: &str, wish: &Wish) -> Made {
+/// What is known of a program that did something.
+pub(super) fn program(program: &mut Program, name: &str, wish: &Wish) -> Made {
     let text = wish.text();
     let number = || number(name, &text);
     match name {

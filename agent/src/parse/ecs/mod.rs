@@ -2,6 +2,7 @@
 //! fields as others write them.
 
 mod document;
+mod file;
 
 use compact_str::CompactString;
 use document::{ContainerRead, Document, Id, Kinded, LoginRead, Parent};
@@ -19,6 +20,10 @@ use std::time::Duration;
 pub fn event(line: &[u8]) -> Result<Option<(Option<Timestamp>, Payload)>, serde_json::Error> {
     // What it tells of first: an event of something else need not look like ours.
     let Kinded { event: kind, process } = serde_json::from_slice(line)?;
+    if kind.is("file", "change") || kind.is("file", "creation") {
+        let (time, file) = file::file(line)?;
+        return Ok(Some((time, Payload::File(file.into()))));
+    }
     let make: fn(Document) -> Result<Payload, &'static str> = if kind.is("process", "start") {
         |read| Ok(Payload::Exec(exec(read)?.into()))
     } else if process.is_some() && (kind.is("network", "start") || kind.is("network", "connection")) {

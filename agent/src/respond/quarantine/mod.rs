@@ -189,6 +189,15 @@ impl Quarantines {
         self.held.push(Held { action, until });
     }
 
+    /// Whether this very file has been taken away.
+    fn holds(&self, file: &FileRef) -> bool {
+        let mut taken = self.held.iter().filter_map(|held| match &held.action.target {
+            Target::Quarantine(taken) => Some(taken),
+            _ => None,
+        });
+        file.sha256.is_some() && taken.any(|taken| **taken == *file)
+    }
+
     /// Where a file of that name or id is among those that are held; the last of several.
     fn position(&self, name: &str) -> Option<usize> {
         let is_it = |held: &Held| {
@@ -268,6 +277,10 @@ impl Responder for Quarantines {
         let Some((_, file)) = self.found.take().filter(|(id, _)| *id == finding.id) else {
             return Ok(Vec::new());
         };
+        // Several rules may find the same file.
+        if self.holds(&file) {
+            return Ok(Vec::new());
+        }
         let path = file.path.clone();
         let action = Action {
             id: RecordId::derived(
