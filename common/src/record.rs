@@ -94,6 +94,9 @@ pub struct Hits {
     /// How many more were hit than are listed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub more: u64,
+    /// Some may be left: not all of them stood still while it was looked for those that belong to them.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub cut: bool,
 }
 
 /// One process that was hit or spared.

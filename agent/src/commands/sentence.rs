@@ -202,6 +202,9 @@ fn of_hits(kind: ActionKind, hits: &record::Hits) -> String {
     if hits.more > 0 {
         text += &format!("; and {} more", hits.more);
     }
+    if hits.cut {
+        text += "; some that they started may be left";
+    }
     for spared in &hits.spared {
         let because = spared.because.as_deref().unwrap_or_default();
         text += &format!("; spared: {}, as {because}", name(spared));

@@ -1,7 +1,7 @@
 //! A process and what belongs to it, stopped, so that none of them starts more while the others are looked for.
 
 use super::Signals;
-use super::spare::{Spare, View};
+use super::spare::View;
 use crate::respond::guard::Guard;
 use crate::sys::{Pidfd, PidfdError, Signal, proc};
 use nix::unistd::{Pid, getpgid, getsid};
@@ -39,23 +39,24 @@ pub(super) struct Caught {
     members: Vec<Member>,
     spared: Vec<Hit>,
     known: BTreeSet<u32>,
+    /// Looking for more of them ended before all of them stood still.
+    cut: bool,
 }
 
 impl Caught {
-    /// Stops a process and what belongs to it by `scope`, all but what is to be spared. Where it is not to be killed at all
-    /// nothing has been stopped, and the decision says why.
+    /// Stops a process, which is the first of those that `scope` says. Where it is not to be killed at all nothing has been
+    /// stopped, and the decision says why.
     pub(super) fn catch(
         process: ProcessId,
         scope: Scope,
-        spare: &Spare,
+        view: &View<'_>,
         guard: &Guard,
         signals: &dyn Signals,
-    ) -> Result<Self, Decision> {
+    ) -> Result<(Self, Option<u32>), Decision> {
         let failed = |error: PidfdError| Decision::Failed {
             because: error.to_string(),
         };
         let root = Pidfd::open(process).map_err(failed)?;
-        let view = spare.look();
         let refused = |because: String| {
             let because = format!("process {} is not killed: {because}", process.pid);
             Err(Decision::Refused { because })
@@ -77,12 +78,10 @@ impl Caught {
             members: Vec::new(),
             spared: Vec::new(),
             known: BTreeSet::new(),
+            cut: false,
         };
         caught.stop(&root, signals).map_err(failed)?;
-        if scope != Scope::Process {
-            caught.gather(session, &view, signals);
-        }
-        Ok(caught)
+        Ok((caught, session))
     }
 
     /// Which ones.
@@ -97,11 +96,17 @@ impl Caught {
             match send(&member, Signal::KILL, signals) {
                 // What has ended meanwhile is what was wanted.
                 Ok(()) | Err(PidfdError::Gone(_) | PidfdError::Another { .. }) => self.members.push(member),
-                Err(error) => self.spared.push(Hit {
-                    process: member.process,
-                    executable: member.executable,
-                    because: Some(error.to_string()),
-                }),
+                Err(error) => {
+                    // What is not killed is not left standing either.
+                    if member.stopped && send(&member, Signal::CONT, signals).is_err() {
+                        tracing::warn!("process {} was stopped, and stays so", member.process.pid);
+                    }
+                    self.spared.push(Hit {
+                        process: member.process,
+                        executable: member.executable,
+                        because: Some(error.to_string()),
+                    });
+                }
             }
         }
     }
@@ -130,8 +135,9 @@ impl Caught {
         Ok(())
     }
 
-    /// Looks for more until all of them stand still and no other belongs to them.
-    fn gather(&mut self, session: Option<u32>, view: &View<'_>, signals: &dyn Signals) {
+    /// Stops what belongs to them, all but what is to be spared: what they have started, or all of a login session. Looks for
+    /// more until all of them stand still and no other belongs to them.
+    pub(super) fn gather(&mut self, session: Option<u32>, view: &View<'_>, signals: &dyn Signals) {
         let begun = Instant::now();
         let mut last = begun;
         while begun.elapsed() < LOOK && self.members.len() < MOST {
@@ -146,6 +152,7 @@ impl Caught {
             };
             if found.is_empty() {
                 if still || last.elapsed() > STILL {
+                    self.cut = !still;
                     return;
                 }
                 thread::yield_now();
@@ -153,17 +160,23 @@ impl Caught {
             }
             last = Instant::now();
             for pid in found {
-                self.take(pid, view, signals);
+                self.take(pid, session, view, signals);
             }
         }
+        self.cut = true;
     }
 
-    fn take(&mut self, pid: u32, view: &View<'_>, signals: &dyn Signals) {
-        if self.members.len() >= MOST || !self.known.insert(pid) {
+    /// Stops one that was found to belong to them, if it still does and is not to be spared.
+    pub(super) fn take(&mut self, pid: u32, session: Option<u32>, view: &View<'_>, signals: &dyn Signals) {
+        if self.members.len() >= MOST || self.known.contains(&pid) {
             return;
         }
-        // Whatever has that number now was found to belong to them, or has ended.
         let Ok(held) = Pidfd::hold(pid) else { return };
+        // The one that was found may have ended meanwhile, and its number be another's.
+        if !self.owns(&held, session) || held.has_ended() {
+            return;
+        }
+        self.known.insert(pid);
         let spared = view.spares(&held).or_else(|| {
             let stopped = self.stop(&held, signals);
             stopped
@@ -178,6 +191,25 @@ impl Caught {
                 because: Some(because),
             });
         }
+    }
+
+    /// Whether a process belongs to them: by its login session, or as it was found by [`Caught::started`].
+    fn owns(&self, held: &Pidfd, session: Option<u32>) -> bool {
+        if let Some(session) = session {
+            return proc::login_session(held.process().pid) == Some(session);
+        }
+        let is_parent = |member: &Member| member.process.pid == held.stat.parent;
+        self.members.iter().any(is_parent)
+            || is_orphan_of(
+                held.process().pid,
+                &self.leaders(|member| member.leads_group),
+                &self.leaders(|member| member.leads_session),
+            )
+    }
+
+    fn leaders(&self, leads: fn(&Member) -> bool) -> BTreeSet<u32> {
+        let leaders = self.members.iter().filter(|member| leads(member));
+        leaders.map(|member| member.process.pid).collect()
     }
 
     fn of_session(&self, session: u32) -> Vec<u32> {
@@ -199,14 +231,8 @@ impl Caught {
                 None => listed = false,
             }
         }
-        let leads = |is: fn(&Member) -> bool| -> BTreeSet<u32> {
-            let leaders = self.members.iter().filter(|member| is(member));
-            leaders.map(|member| member.process.pid).collect()
-        };
-        let (groups, sessions) = (
-            leads(|member| member.leads_group),
-            leads(|member| member.leads_session),
-        );
+        let groups = self.leaders(|member| member.leads_group);
+        let sessions = self.leaders(|member| member.leads_session);
         if !listed || !groups.is_empty() {
             let parents: BTreeSet<u32> = self.processes().map(|process| process.pid).collect();
             let others = proc::pids()
@@ -260,6 +286,7 @@ impl From<Caught> for Hits {
                 .collect(),
             spared: caught.spared.into_iter().take(TOLD).collect(),
             more: more.try_into().unwrap_or(u64::MAX),
+            cut: caught.cut,
         }
     }
 }

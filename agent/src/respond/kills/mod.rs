@@ -1,7 +1,7 @@
 //! Kills: a process ends, and what belongs to it. There is no way back, so each proof comes before the signal.
 //!
-//! Policy and guard agree, the process is stopped at once and with it what it started, the ledger is synced, and only then
-//! all of them are killed. Where any of that fails, what was stopped goes on.
+//! Policy and guard agree, the process is stopped at once, the ledger is synced, what it started is stopped, and only then all
+//! of them are killed. Where any of that fails, what was stopped goes on.
 
 mod caught;
 mod spare;
@@ -138,6 +138,20 @@ impl Kills {
         None
     }
 
+    /// A process that was claimed and is not killed any more must not stand still for ever.
+    fn let_go(&self, action: &Action, desk: &Desk) {
+        let Target::Kill { process, scope } = action.target else {
+            return;
+        };
+        let view = self.spare.look();
+        // What cannot be caught has ended, or was never stopped.
+        if let Ok((mut caught, session)) = Caught::catch(process, scope, &view, &desk.guard, &LetGo)
+            && scope != Scope::Process
+        {
+            caught.gather(session, &view, &LetGo);
+        }
+    }
+
     fn act(&mut self, action: Action, desk: &mut Desk, now: Timestamp) -> Done {
         let Target::Kill { process, scope } = action.target else {
             return Ok(Vec::new());
@@ -146,18 +160,23 @@ impl Kills {
             // The processes of a replay are not those of this host.
             return Ok(vec![desk.note(action, self.signals.decides(), now)?]);
         }
-        let caught = Caught::catch(process, scope, &self.spare, &desk.guard, self.signals.as_ref());
-        let mut caught = match caught {
+        let (signals, view) = (self.signals.as_ref(), self.spare.look());
+        let (mut caught, session) = match Caught::catch(process, scope, &view, &desk.guard, signals) {
             Ok(caught) => caught,
             Err(decision) => return Ok(vec![desk.note(action, decision, now)?]),
         };
-        let decision = self.signals.decides();
+        let decision = signals.decides();
+        if decision == Decision::Applied
+            && let Err(error) = desk.claim(&action, now)
+        {
+            caught.release(signals);
+            return Err(error);
+        }
+        if scope != Scope::Process {
+            caught.gather(session, &view, signals);
+        }
         if decision == Decision::Applied {
-            if let Err(error) = desk.claim(&action, now) {
-                caught.release(self.signals.as_ref());
-                return Err(error);
-            }
-            caught.kill(self.signals.as_ref());
+            caught.kill(signals);
             self.done.insert(action.id, ());
         }
         for process in caught.processes() {
@@ -171,6 +190,23 @@ impl Kills {
             Some(Box::new(hits)),
             now,
         )?])
+    }
+}
+
+/// Lets go on what an earlier run has stopped, wherever it would be stopped.
+struct LetGo;
+
+impl Signals for LetGo {
+    fn describe(&self) -> &'static str {
+        "lets go on what was stopped"
+    }
+
+    fn decides(&self) -> Decision {
+        Decision::Simulated
+    }
+
+    fn send(&self, to: &Pidfd, _: Signal) -> Result<(), PidfdError> {
+        to.signal(Signal::CONT)
     }
 }
 
@@ -237,6 +273,9 @@ impl Responder for Kills {
             if self.signals.decides() == Decision::Applied && of_this_boot && desk.guard.is_live() {
                 outcomes.extend(self.act(action, desk, now)?);
             } else {
+                if of_this_boot && desk.guard.is_live() {
+                    self.let_go(&action, desk);
+                }
                 let because = "the agent ended before it could tell whether it was done".to_owned();
                 outcomes.push(desk.note(action, Decision::Failed { because }, now)?);
             }

@@ -338,6 +338,28 @@ fn kill(mut child: Child) {
 }
 
 #[test]
+fn a_number_that_was_found_in_a_tree_and_is_anothers_by_now_is_left_alone() {
+    let (stray, other) = (Stray::start(TREE), Stray::start(TREE));
+    let facts = HostFacts {
+        networks: Vec::new(),
+        live: true,
+    };
+    let (guard, spare) = (Guard::new(facts, &[]), Spare::new(&Respond::default()));
+    let view = spare.look();
+    let caught = Caught::catch(stray.root(), Scope::Tree, &view, &guard, &Simulated);
+    let (mut caught, session) = caught.unwrap_or_else(|decision| panic!("{decision:?}"));
+    assert_eq!(session, None);
+    caught.take(other.root().pid, session, &view, &Simulated);
+    caught.take(other.all[1].pid, session, &view, &Simulated);
+    assert_eq!(caught.processes().collect::<Vec<_>>(), [stray.root()]);
+    caught.take(stray.all[1].pid, session, &view, &Simulated);
+    assert_eq!(
+        caught.processes().collect::<Vec<_>>(),
+        [stray.root(), stray.all[1]]
+    );
+}
+
+#[test]
 fn what_nobody_is_certain_of_is_left_alone() {
     let stray = Stray::start(TREE);
     let uncertain = ProcessId::uncertain(stray.root().pid);
@@ -461,9 +483,14 @@ fn what_was_claimed_and_not_done_is_done_by_the_next_start_unless_it_only_watche
         response.reconcile(now(), true).unwrap()
     };
     let stray = Stray::start(TREE);
+    for process in &stray.all {
+        Pidfd::open(*process).unwrap().signal(Signal::STOP).unwrap();
+    }
     claim(stray.root(), now());
     let outcomes = start(true);
     assert!(because(&outcomes[0]).contains("the agent ended"), "{outcomes:?}");
+    // Nobody else would let go on what the earlier run had stopped.
+    stray.lives();
     // One of an earlier boot may be anybody.
     claim(stray.root(), Timestamp::from_micros(1_000_000_000_000_000));
     let outcomes = start(false);
