@@ -11,8 +11,8 @@ const MASK: &str = "***";
 
 /// Knows secrets by patterns.
 pub(super) struct Mask {
-    /// All of them, to ask but once where there is none.
-    any: RegexSet,
+    /// All of them, to ask but once where there is none. `None` where together they are too large: then each is asked.
+    any: Option<RegexSet>,
     each: Vec<Regex>,
 }
 
@@ -20,10 +20,7 @@ impl Mask {
     /// Patterns that the settings have checked.
     pub(super) fn new(patterns: &[String]) -> Self {
         let each: Vec<Regex> = patterns.iter().filter_map(|text| Regex::new(text).ok()).collect();
-        let any = RegexSet::new(each.iter().map(Regex::as_str)).unwrap_or_else(|error| {
-            tracing::warn!("process.mask: {error}: nothing is masked");
-            RegexSet::empty()
-        });
+        let any = RegexSet::new(each.iter().map(Regex::as_str)).ok();
         Self { any, each }
     }
 
@@ -126,13 +123,12 @@ impl Mask {
 
     fn secrets(&self, text: &str) -> Vec<Secret> {
         let mut found = Vec::new();
-        for at in self.any.matches(text) {
-            for captures in self
-                .each
-                .get(at)
-                .into_iter()
-                .flat_map(|regex| regex.captures_iter(text))
-            {
+        let matches = self.any.as_ref().map(|any| any.matches(text));
+        for (at, regex) in self.each.iter().enumerate() {
+            if matches.as_ref().is_some_and(|matches| !matches.matched(at)) {
+                continue;
+            }
+            for captures in regex.captures_iter(text) {
                 let Some(whole) = captures.get(0) else { continue };
                 let place = captures.iter().skip(1).flatten().last().unwrap_or(whole).range();
                 let blanks = whole.as_str().len() - whole.as_str().trim_start().len();
@@ -311,6 +307,11 @@ mod tests {
         );
         assert_eq!(args(&own, &["abcd"]), ["a******d"]);
         assert_eq!(args(&Mask::new(&[]), &["--token=x"]), ["--token=x"]);
+        // Each for itself is a pattern, and together they are too much for one.
+        let large: Vec<String> = (0..40).map(|at| format!("k{at}=([a-z]{{1,20000}})")).collect();
+        let large = Mask::new(&large);
+        assert!(large.any.is_none());
+        assert_eq!(args(&large, &["k7=hunter", "x"]), ["k7=***", "x"]);
         let (mask, mut random) = (mask(), fastrand::Rng::with_seed(7));
         let pieces = [
             "--token",
