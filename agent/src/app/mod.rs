@@ -138,7 +138,8 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         tracing::info!("watching {}", sensor.describe());
         watched.push(sensor.describe());
         let (observed, stop) = (queue.clone(), stop.clone());
-        let run = move || supervise(sensor, &observed, &stop);
+        let notices = notice.clone();
+        let run = move || supervise(sensor, &observed, &notices, &stop);
         sensors.push(spawn_prompt("sensor", run)?);
     }
     drop(landed);
@@ -264,10 +265,24 @@ fn join(thread: JoinHandle<()>) {
 }
 
 /// Starts a sensor again when it gives up.
-fn supervise(mut sensor: Box<dyn Sensor>, queue: &Sender<Observation>, stop: &Stop) {
+fn supervise(
+    mut sensor: Box<dyn Sensor>,
+    queue: &Sender<Observation>,
+    notices: &mpsc::Sender<Notice>,
+    stop: &Stop,
+) {
     let mut pause = Duration::from_millis(500);
     while let Err(error) = sensor.run(queue, stop) {
         tracing::warn!("{}: {error}; it is started again in {pause:?}", sensor.name());
+        if !sensor.resumes() {
+            let lost = Notice::Lost {
+                place: sensor.name().to_owned(),
+                lost: 0,
+                reason: format!("{error}; what happened within the next {pause:?} is unknown"),
+            };
+            // Nobody listens once the agent is ending.
+            let _ = notices.send(lost);
+        }
         if stop.wait(pause) {
             return;
         }

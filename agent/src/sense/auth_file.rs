@@ -107,6 +107,10 @@ impl Sensor for AuthFile {
         vec![Subject::Logins]
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {
         let begun = self.logs.iter_mut().map(|log| {
             // What is wrong is said when it is looked at again.

@@ -193,6 +193,10 @@ impl Sensor for AuthJournal {
         vec![Subject::Logins]
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)> {
         if self.cursor.is_some() || self.start == Start::Beginning {
             return Vec::new();

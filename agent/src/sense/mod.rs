@@ -44,6 +44,11 @@ pub trait Sensor: Send {
     /// Once it is spooled, that holds also when the agent is killed before it has read anything.
     fn begin(&mut self) -> Vec<(Arc<str>, Cursor)>;
 
+    /// Whether nothing is missed while it does not run: what it sees is kept, and it goes on where it ended.
+    fn resumes(&self) -> bool {
+        false
+    }
+
     /// Sees until `stop` is raised or nobody reads the queue any more. An error ends it; whoever started it starts it again,
     /// and it goes on where it was.
     fn run(&mut self, queue: &Sender<Observation>, stop: &Stop) -> Result<(), SenseError>;
