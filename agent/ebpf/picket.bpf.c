@@ -130,21 +130,32 @@ INLINE bool rouses(u32 *sleep, bool urgent)
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= much;
 }
 
+INLINE void lose(u32 kind)
+{
+	u64 *count = bpf_map_lookup_elem(&lost, &kind);
+
+	if (count)
+		*count += 1;
+}
+
 /* Puts a record into the ring. A wake-up costs more than all the rest, so only one who sleeps is woken, and only once. */
 INLINE void emit(void *record, u32 kind, u64 size, bool urgent)
 {
 	u32 zero = 0;
 	u32 *sleep = bpf_map_lookup_elem(&reader, &zero);
 	u64 wake = BPF_RB_NO_WAKEUP;
+	u32 before = AWAKE;
 
 	if (rouses(sleep, urgent)) {
+		before = *(volatile u32 *)sleep;
 		*(volatile u32 *)sleep = AWAKE;
 		wake = BPF_RB_FORCE_WAKEUP;
 	}
 	if (bpf_ringbuf_output(&ring, record, size, wake)) {
-		u64 *count = bpf_map_lookup_elem(&lost, &kind);
-		if (count)
-			*count += 1;
+		/* What finds no room wakes nobody: the next has to. */
+		if (sleep && before != AWAKE)
+			*(volatile u32 *)sleep = before;
+		lose(kind);
 		return;
 	}
 	/* It may have gone to sleep after it was looked at and before the record was there: it looks once more after it said
@@ -259,7 +270,7 @@ INLINE bool excluded(struct task_struct *task)
 /*
  * Adds the names of a path to the tail, the last one first. `bpf_d_path` is not for tracepoints, so this walks as the kernel
  * does: up the directories of a mount, then on from the place where it is mounted, until a mount that lies on itself. It takes
- * no locks; what is renamed meanwhile may show an old name, never one that was not there.
+ * no locks: while a directory above is renamed, a path may be read of which one part is from before and another from after.
  */
 INLINE u16 walk(struct scratch *s, struct dentry *dentry, struct vfsmount *point)
 {
@@ -410,8 +421,12 @@ int on_exec(u64 *context)
 	unsigned long from, to;
 	u32 end;
 
-	if (!s || !mm || foreign(task) || excluded(task))
+	if (!mm || foreign(task) || excluded(task))
 		return 0;
+	if (!s) {
+		lose(EXEC);
+		return 0;
+	}
 	describe(s, task, mm, EXEC);
 	exec = &s->exec;
 
@@ -564,6 +579,10 @@ int on_connection(u64 *context)
 /* Signals that end or halt whoever has not prepared for them. */
 #define WATCHED (1 << 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9 | 1 << 11 | 1 << 15 | 1 << 19)
 
+#define SI_USER 0
+#define SI_QUEUE -1
+#define SI_TKILL -6
+
 SEC("tp_btf/signal_generate")
 int on_signal(u64 *context)
 {
@@ -572,9 +591,14 @@ int on_signal(u64 *context)
 	struct task_struct *target = (void *)context[2];
 	struct task_struct *sender;
 	struct signal record;
+	int code;
 
-	/* 0 and 1 in the place of an address: the kernel speaks for itself. A positive code is the kernel's, too. */
-	if (number < 1 || number > 31 || !(1 << number & WATCHED) || (u64)info <= 1 || READ(info, si_code) > 0)
+	/* 0 and 1 in the place of an address: the kernel speaks for itself. Of the codes only these tell that somebody calls just
+	 * now. A timer's signal comes about in an interrupt, which belongs to nobody; who claims to be a timer is missed. */
+	if (number < 1 || number > 31 || !(1 << number & WATCHED) || (u64)info <= 1)
+		return 0;
+	code = READ(info, si_code);
+	if (code != SI_USER && code != SI_QUEUE && code != SI_TKILL)
 		return 0;
 	sender = (void *)bpf_get_current_task();
 	if (foreign(sender) || foreign(target))

@@ -306,6 +306,35 @@ fn connections_are_seen_from_both_sides_and_accepted_by_whoever_listens() {
 }
 
 #[test]
+fn a_connection_that_is_accepted_in_another_network_as_a_containers_is_seen() {
+    let Some(mut watching) = watching() else { return };
+    let script = "use Socket; socket(my $s, PF_INET, SOCK_STREAM, 0); bind($s, sockaddr_in(0, inet_aton('127.0.0.1'))); \
+                  listen($s, 5); my $here = getsockname($s); \
+                  if (!fork) { socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, $here); exit } \
+                  accept(my $c, $s); wait";
+    let mut listener = Command::new("unshare")
+        .args([
+            "--net",
+            "sh",
+            "-c",
+            "ip link set lo up; exec perl -e \"$0\"",
+            script,
+        ])
+        .spawn()
+        .unwrap();
+    let pid = listener.id();
+    assert!(listener.wait().unwrap().success());
+    watching.wait("the accepted connection", |seen| match &seen.what {
+        ProcessSeen::Connected {
+            process,
+            direction: Direction::Inbound,
+            ..
+        } => (process.pid == pid).then_some(()),
+        _ => None,
+    });
+}
+
+#[test]
 fn a_connection_is_accepted_by_the_child_of_whoever_listened_and_ended() {
     let Some(mut watching) = watching() else { return };
     // The socket is made by a process that hands it to a child and ends, as daemons do.

@@ -37,7 +37,7 @@ pub struct Process {
 pub enum ProcessSensor {
     /// The first of the others that works here.
     Auto,
-    /// A program in the kernel, which misses nothing.
+    /// A program in the kernel, which counts what it misses.
     Ebpf,
     /// The kernel's process connector, and a look into `/proc`.
     Netlink,

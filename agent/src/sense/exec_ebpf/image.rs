@@ -9,6 +9,8 @@ use picket_common::time::Timestamp;
 
 /// As much of arguments is kept, and as much of the environment looked at.
 const MOST: usize = 32 << 10;
+/// So many arguments are kept: each takes some bytes of its own, also when it is empty.
+const MOST_ARGS: usize = 8192;
 /// What the kernel calls files of `memfd_create`.
 const MEMFD: &[u8] = b"memfd:";
 const SET_UID: u32 = 0o4000;
@@ -66,7 +68,8 @@ fn version(exec: &Exec<'_>) -> FileVersion {
 pub(super) fn add_arguments(event: &mut ExecEvent) {
     if let Ok(args) = proc::Process::find(event.process).and_then(|process| process.arguments(MOST)) {
         event.args_cut = args.len() >= MOST;
-        event.args = pieces(&args).map(text).collect();
+        event.args = pieces(&args).take(MOST_ARGS).map(text).collect();
+        event.args_cut |= event.args.len() == MOST_ARGS;
     }
 }
 
@@ -132,7 +135,7 @@ fn arguments(exec: &Exec<'_>, event: &mut ExecEvent) {
         event.args_cut |= event.args.is_empty();
         return;
     }
-    event.args = pieces(exec.args).map(text).collect();
+    event.args = pieces(exec.args).take(MOST_ARGS).map(text).collect();
     let all = usize::try_from(exec.args_size) == Ok(exec.args.len());
     event.args_cut = !all || usize::try_from(exec.argc).is_ok_and(|argc| event.args.len() < argc);
 }
@@ -147,17 +150,7 @@ fn environment(exec: &Exec<'_>, wanted: &[CompactString], event: &mut ExecEvent)
         .then(|| proc::Process::find(event.process).and_then(|process| process.environment(MOST * 64)))
         .and_then(Result::ok)
         .filter(|whole| whole.len() > exec.env.len());
-    for variable in pieces(whole.as_deref().unwrap_or(exec.env)) {
-        // Most have another name: of those nothing but the beginning is looked at.
-        let is = |wanted: &CompactString| {
-            variable
-                .strip_prefix(wanted.as_bytes())
-                .is_some_and(|rest| rest.first() == Some(&b'='))
-        };
-        if wanted.iter().any(is) {
-            event.environment.push(text(variable));
-        }
-    }
+    event.environment = proc::chosen(whole.as_deref().unwrap_or(exec.env), wanted);
 }
 
 /// What ends in zeros; the last may have been cut.

@@ -4,7 +4,7 @@ use super::record::{Ends, Process};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-/// So many ports with their listeners are known at once; hosts have some dozens.
+/// So many listeners are known at once; hosts have some dozens.
 const MOST: usize = 65_536;
 /// On so many addresses of one port.
 const ADDRESSES: usize = 1024;
@@ -13,6 +13,8 @@ const ADDRESSES: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     places: HashMap<(u32, u16), Vec<Listener>>,
+    /// In all places together.
+    known: usize,
     owners: HashSet<u32>,
 }
 
@@ -38,6 +40,7 @@ impl Listeners {
                 listeners.retain(|(_, owner)| owner.is_none_or(|owner| owner.pid != process.pid));
                 !listeners.is_empty()
             });
+            self.known = self.places.values().map(Vec::len).sum();
         }
         listened
     }
@@ -58,17 +61,20 @@ impl Listeners {
     }
 
     fn put(&mut self, ends: &Ends, owner: Option<Process>, over: bool) {
-        let full = self.places.len() >= MOST;
+        let full = self.known >= MOST;
         let place = (ends.network, ends.local.port());
         if full && !self.places.contains_key(&place) {
             // What is accepted there is counted as nobody's.
             return;
         }
         let listeners = self.places.entry(place).or_default();
-        let room = listeners.len() < ADDRESSES;
+        let room = !full && listeners.len() < ADDRESSES;
         match listeners.iter_mut().find(|(own, _)| *own == ends.local.ip()) {
             Some(known) if over => known.1 = owner,
-            None if room => listeners.push((ends.local.ip(), owner)),
+            None if room => {
+                listeners.push((ends.local.ip(), owner));
+                self.known += 1;
+            }
             _ => return,
         }
         self.owners.extend(owner.map(|owner| owner.pid));
@@ -129,7 +135,11 @@ mod tests {
         let mut listeners = Listeners::default();
         for network in 0..70_000 {
             listeners.add(&ends(network, "0.0.0.0:80"), Some(process(1)));
+            listeners.add(&ends(network, "127.0.0.1:80"), Some(process(2)));
         }
-        assert_eq!(listeners.places.len(), MOST);
+        assert_eq!((listeners.places.len(), listeners.known), (MOST / 2, MOST));
+        assert!(listeners.ended(process(2)));
+        listeners.add(&ends(70_000, "0.0.0.0:80"), Some(process(1)));
+        assert_eq!(listeners.known, MOST / 2 + 1);
     }
 }

@@ -43,9 +43,16 @@ pub(super) struct Counts {
     pub(super) broken: u64,
     /// Connections that nobody is known to have accepted.
     pub(super) unowned: u64,
+    /// Processes that became root while what could explain it was lost.
+    pub(super) unexplained: u64,
 }
 
 impl Counts {
+    /// How much was lost that may have told why somebody is root: programs that started, processes that began.
+    pub(super) fn could_explain(&self) -> (&[u64], u64) {
+        (self.full.get(1..3).unwrap_or_default(), self.missed)
+    }
+
     /// Counts what came since an earlier look.
     pub(super) fn add_since(&self, before: &Self, losses: &mut Losses) {
         for (kind, reason) in FULL {
@@ -63,6 +70,11 @@ impl Counts {
                 self.unowned,
                 before.unowned,
                 "connections were accepted by nobody who is known to listen",
+            ),
+            (
+                self.unexplained,
+                before.unexplained,
+                "processes became root while what may explain it was lost",
             ),
         ] {
             losses.count(now.saturating_sub(before), reason);

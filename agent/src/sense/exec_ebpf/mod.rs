@@ -16,8 +16,8 @@ use super::{Broken, Notice, SenseError, Sensor};
 use crate::config::Process as Settings;
 use crate::observation::{Cursor, EXEC_EBPF, Observation, Subject};
 use crate::queue::Sender;
-use crate::sys::Stop;
 use crate::sys::bpf::{Bpf, BpfError, Program, Sleep, Wanted};
+use crate::sys::{Stop, proc};
 use losses::Counts;
 use reader::Reader;
 use std::os::unix::fs::MetadataExt as _;
@@ -113,9 +113,11 @@ impl Sensor for ExecEbpf {
         if done.is_ok() {
             done = self.follow(&mut bpf, &mut reader, &mut losses, stop);
         }
-        // What was seen before the program was taken off is still told.
+        // What was seen before the program was taken off is still told, unless nobody listens.
         bpf.detach();
-        done = done.and_then(|()| reader.finish(&mut bpf));
+        if !matches!(done, Err(Broken::Closed)) {
+            done = done.and(reader.finish(&mut bpf));
+        }
         let counted = reader.count(&mut bpf).map_err(Broken::Source);
         // The rest is told as it goes.
         reader.counts.add_since(&losses.1, &mut losses.0);
@@ -178,10 +180,13 @@ fn load(settings: &Settings) -> Result<Bpf, BpfError> {
     Ok(bpf)
 }
 
-/// Tells the program which cgroups those folders are now; what is not there is nobody's.
+/// Tells the program which cgroups those folders are now; what is not there is nobody's, and what is none of the unified
+/// hierarchy has no number that the program could know it by.
 fn exclude(bpf: &mut Bpf, settings: &Settings) -> Result<(), BpfError> {
     for cgroup in &settings.exclude_cgroups {
-        if let Ok(folder) = cgroup.metadata() {
+        if let Ok(folder) = cgroup.metadata()
+            && proc::is_unified(cgroup)
+        {
             bpf.exclude_cgroup(folder.ino())?;
         }
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So much goes into one observation: enough that what a queue entry costs is little for each, little enough that a full queue
-/// of them holds some megabytes.
+/// of them holds some megabytes; some dozens where each program has as many arguments as are kept.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 16 << 10;
 /// So many records are taken before anything else is looked at, should there never be an end to them.
@@ -127,12 +127,13 @@ impl<'a> Reader<'a> {
 
     /// Counts what was lost.
     pub(super) fn count(&mut self, bpf: &mut Bpf) -> Result<(), BpfError> {
-        let before = (self.counts.full, self.counts.missed);
+        let before = self.counts;
         self.counts.full = bpf.lost()?;
         self.counts.missed = bpf.missed();
-        if before != (self.counts.full, self.counts.missed) {
+        if before.could_explain() != self.counts.could_explain() {
             // A set-uid file may have been among it.
             self.privileges.forget();
+            self.counts.unexplained += u64::try_from(self.suspects.len()).unwrap_or(u64::MAX);
             self.suspects.clear();
         }
         Ok(())

@@ -25,6 +25,8 @@ pub const HEADER: usize = 16;
 pub const KINDS: usize = 9;
 /// The inode of the first namespace of pids: `PROC_PID_INIT_INO` of the kernel.
 const FIRST_PIDS: u32 = 0xEFFF_FFFC;
+/// The CPUs that there may ever be, as ranges.
+const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
 /// No record is longer.
 const LONGEST: usize = 128 << 10;
 
@@ -131,8 +133,10 @@ impl Bpf {
             let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         }
         let types = Btf::from_sys_fs().map_err(|error| BpfError::of_types(&error))?;
-        let cpus = aya::util::nr_cpus().map_err(|(path, error)| BpfError::System(path, error))?;
-        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+        let cpus = places_of_cpus().map_err(|error| BpfError::System(POSSIBLE_CPUS, error))?;
+        let pids = namespace("pid", FIRST_PIDS);
+        // Where it has all processes it has those of all networks.
+        let net = if pids == 0 { 0 } else { namespace("net", 0) };
         let much = u64::from(wanted.ring / 4);
         let [environment, images, cgroups] =
             [wanted.environment, wanted.images, wanted.cgroups].map(u32::from);
@@ -141,8 +145,8 @@ impl Bpf {
             .override_global("take_environment", &environment, true)
             .override_global("exclude_images", &images, true)
             .override_global("exclude_cgroups", &cgroups, true)
-            .override_global("pid_space", &namespace("pid", FIRST_PIDS), true)
-            .override_global("net_space", &namespace("net", 0), true)
+            .override_global("pid_space", &pids, true)
+            .override_global("net_space", &net, true)
             .override_global("much", &much, true)
             .map_max_entries("ring", wanted.ring)
             .map_max_entries("scratch", cpus)
@@ -317,6 +321,14 @@ fn namespace(kind: &str, first: u32) -> u32 {
     let inode = fs::metadata(format!("/proc/self/ns/{kind}")).map(|data| data.ino());
     let inode = inode.ok().and_then(|inode| u32::try_from(inode).ok());
     inode.filter(|inode| *inode != first).unwrap_or(0)
+}
+
+/// How many places there are for something of each CPU, by its number: the numbers may have holes.
+fn places_of_cpus() -> io::Result<u32> {
+    let text = fs::read_to_string(POSSIBLE_CPUS)?;
+    let last = text.trim().rsplit(['-', ',']).next().unwrap_or_default();
+    let last: u32 = last.parse().map_err(io::Error::other)?;
+    Ok(last.saturating_add(1))
 }
 
 /// The kernel counts them since 5.12 and tells so beside the descriptor.

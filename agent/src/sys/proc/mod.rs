@@ -5,7 +5,7 @@
 mod process;
 mod stat;
 
-pub use process::{Process, version};
+pub use process::{Process, chosen, is_unified, version};
 pub use stat::{Stat, pids};
 
 use std::fs;

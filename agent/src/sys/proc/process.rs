@@ -258,7 +258,8 @@ fn split(args: &[u8]) -> impl Iterator<Item = &[u8]> {
     args.split(|byte| *byte == 0).filter(move |_| !is_empty)
 }
 
-fn chosen(environment: &[u8], names: &[CompactString]) -> Vec<CompactString> {
+/// The variables of these names, of an environment with a zero behind each; no more than there are names, and each cut.
+pub fn chosen(environment: &[u8], names: &[CompactString]) -> Vec<CompactString> {
     let is_chosen = |variable: &&[u8]| {
         let name = variable.split(|byte| *byte == b'=').next();
         name.is_some_and(|name| names.iter().any(|wanted| wanted.as_bytes() == name))
@@ -294,6 +295,11 @@ fn credentials(status: &[u8]) -> Option<Credentials> {
     })
 }
 
+/// Whether a folder is a control group of the unified hierarchy: only there its inode is the group's number.
+pub fn is_unified(folder: &Path) -> bool {
+    statfs(folder).is_ok_and(|system| system.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
 /// The number of a control group of the unified hierarchy: the inode of its folder.
 fn cgroup_id(text: &[u8]) -> Option<u64> {
     static ROOT: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -301,7 +307,7 @@ fn cgroup_id(text: &[u8]) -> Option<u64> {
         let mut folders = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
             .iter()
             .map(PathBuf::from);
-        folders.find(|path| statfs(path).is_ok_and(|system| system.filesystem_type() == CGROUP2_SUPER_MAGIC))
+        folders.find(|path| is_unified(path))
     });
     let path = text
         .split(|byte| *byte == b'\n')
