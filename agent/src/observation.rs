@@ -38,6 +38,8 @@ pub enum Body {
     File(Box<FileSeen>),
     /// What a file holds that was run before.
     Hashed(Hashed),
+    /// Whose files are.
+    Owned(Owned),
 }
 
 /// What a sensor may see, and a rule need to be seen.
@@ -80,6 +82,10 @@ pub struct Hashed {
     /// SHA-256 in lower-case hexadecimal digits; `None` where it could not be taken.
     pub sha256: Option<CompactString>,
 }
+
+/// Paths, each with the package that owns it, if any does.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Owned(pub Vec<(CompactString, Option<CompactString>)>);
 
 /// A file with its content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

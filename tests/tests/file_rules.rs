@@ -129,7 +129,7 @@ const CASES: &[(&str, Written<'_>, Written<'_>)] = &[
         ("/usr/bin/cp", "/usr/lib/x86_64-linux-gnu/security/pam_unix.so",
             r#"{"picket": {"file": {"change": {"kind": "pam", "unknown": "the file is no text"}}}}"#),
         ("/usr/bin/dpkg", "/usr/lib/x86_64-linux-gnu/security/pam_unix.so",
-            r#"{"picket": {"file": {"package_manager": true, "change": {"kind": "pam", "unknown": "the file is no text"}}}}"#)),
+            r#"{"package": {"name": "libpam-modules"}, "picket": {"file": {"package_manager": true, "change": {"kind": "pam", "unknown": "the file is no text"}}}}"#)),
     ("Command run by shells at their start",
         (SHELL, "/home/bob/.bashrc", added!("shell_profile", "alias sudo='/home/bob/.config/sudo'")),
         (SHELL, "/home/bob/.bashrc", added!("shell_profile", "alias grep='grep --color=auto'"))),

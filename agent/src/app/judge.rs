@@ -3,6 +3,7 @@
 use super::actor::Ask;
 use super::costs::{Costs, watch};
 use super::historian::Note;
+use super::installs::{self, Installs, Settled};
 use super::keeper::Kept;
 use super::mask::Mask;
 use super::rules::Rules;
@@ -19,8 +20,9 @@ use picket_common::record::Record;
 use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where to what was judged goes.
 pub(super) struct Ways {
@@ -44,6 +46,7 @@ pub(super) fn judge(
         sigma: None,
         hashes: Hashes::default(),
         yara: Yara::default(),
+        installs: Installs::default(),
         recent: Recent::default(),
         findings: Findings::default(),
         mask: Mask::new(&settings.process.mask),
@@ -52,7 +55,37 @@ pub(super) fn judge(
         ways,
     };
     let mut events = Vec::new();
-    for seen in observed {
+    loop {
+        let seen = match judge.installs.patience() {
+            Some(patience) => observed.recv_timeout(patience),
+            None => observed.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let settled = match &seen {
+            Err(RecvTimeoutError::Disconnected) => judge.installs.end(),
+            // Nobody is kept from asking for the processes while there is nothing to do.
+            _ if judge.installs.patience() != Some(Duration::ZERO) => Settled::default(),
+            _ => judge
+                .installs
+                .look(&mut enricher.lock().unwrap_or_else(PoisonError::into_inner)),
+        };
+        if judge.settle(settled).is_err() {
+            return;
+        }
+        let mut seen = match seen {
+            Ok(seen) => seen,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Some(owned) = installs::answer(&mut seen.body) {
+            let settled = judge.installs.learn(
+                owned,
+                &mut enricher.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            if judge.settle(settled).is_err() {
+                return;
+            }
+            continue;
+        }
         if let Some((mut fresh, hashes)) = rules.take() {
             if let Some(old) = judge.sigma.take() {
                 fresh.go_on_from(old);
@@ -102,6 +135,7 @@ struct Judge {
     sigma: Option<Sigma>,
     hashes: Hashes,
     yara: Yara,
+    installs: Installs,
     recent: Recent,
     findings: Findings,
     mask: Mask,
@@ -116,7 +150,7 @@ impl Judge {
     /// Whether an event goes to the collector although no finding rests on it.
     fn travels(&self, event: &Event) -> bool {
         match event.payload {
-            Payload::Auth(_) => true,
+            Payload::Auth(_) | Payload::Install(_) => true,
             Payload::File(_) => self.keep_files == Keep::All,
             _ => self.keep == Keep::All,
         }
@@ -128,6 +162,8 @@ impl Judge {
         if let Some(sigma) = &mut self.sigma {
             sigma.inspect(&event, &mut self.findings);
         }
+        self.installs.note(&event);
+        self.installs.hold(&event, &mut self.findings.found);
         self.hashes.inspect(&event, &mut self.findings);
         self.yara.inspect(&event, &mut self.findings);
         // The guard learns who logs in before it is asked about a finding, also from what is read again.
@@ -139,6 +175,25 @@ impl Judge {
             self.findings.found.clear();
         }
         self.conclude(event, again, records)
+    }
+
+    /// Tells what became of what package managers wrote.
+    fn settle(&mut self, settled: Settled) -> Result<(), Ending> {
+        let mut kept = Kept::default();
+        for (event, findings) in settled.findings {
+            self.findings.counted = false;
+            self.findings.found = findings;
+            let sent = self.travels(&event) || self.recent.is_sent(event.id);
+            self.conclude(event, sent, &mut kept.records)?;
+        }
+        if let Some(summary) = settled.summary {
+            self.findings.counted = false;
+            self.conclude(summary, false, &mut kept.records)?;
+        }
+        match kept.records.is_empty() {
+            true => Ok(()),
+            false => self.ways.keeper.wait(kept).map_err(|_| Ending),
+        }
     }
 
     /// Judges an event of which the hash became known by that alone, and adds what travels.

@@ -1,5 +1,6 @@
 //! Takes secrets out of command lines, before anything of them is kept, sent or shown. Rules have seen them whole.
 
+use crate::enrich::kept;
 use compact_str::CompactString;
 use picket_common::event::{Ancestor, Event, Payload, Program};
 use picket_common::finding::Finding;
@@ -8,6 +9,8 @@ use std::ops::Range;
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
+/// So many new lines of a file are kept.
+const LINES: usize = 16;
 
 /// Knows secrets by patterns.
 pub(super) struct Mask {
@@ -42,7 +45,17 @@ impl Mask {
                 self.program(&mut signal.program);
                 self.program(&mut signal.target);
             }
-            Payload::File(file) => file.writer.iter_mut().for_each(|writer| self.program(writer)),
+            Payload::File(file) => {
+                file.writer.iter_mut().for_each(|writer| self.program(writer));
+                if let Some(change) = &mut file.change {
+                    change.added.truncate(LINES);
+                    for line in &mut change.added {
+                        self.line(line);
+                        *line = kept(line);
+                    }
+                }
+            }
+            Payload::Install(install) => self.program(&mut install.manager),
         }
     }
 
@@ -174,7 +187,9 @@ fn replaced(part: &str, start: usize, secrets: &[Secret]) -> String {
 mod tests {
     use super::*;
     use crate::config::Settings;
-    use picket_common::event::{AuthAction, AuthEvent, Credentials, ExecEvent, Outcome};
+    use picket_common::event::{
+        AuthAction, AuthEvent, ChangeKind, Credentials, ExecEvent, FileAction, FileChange, FileEvent, Outcome,
+    };
     use picket_common::ids::RecordId;
     use picket_common::process::ProcessId;
     use picket_common::time::Timestamp;
@@ -280,6 +295,13 @@ mod tests {
         };
         let mut auth = AuthEvent::new(AuthAction::Sudo, Outcome::Success, "sudo");
         auth.command = Some(line());
+        let mut file = FileEvent::new("/etc/cron.d/x", FileAction::Written);
+        let mut change = FileChange::new(ChangeKind::Cron);
+        change.added = vec![
+            "* * * * * root x --token=Hunter2".into(),
+            "PASSWORD=Hunter2".into(),
+        ];
+        (file.change, file.writer) = (Some(change.into()), Some(program.clone().into()));
         let signal = picket_common::event::SignalEvent {
             target: program.clone(),
             program,
@@ -289,6 +311,7 @@ mod tests {
             Payload::Exec(exec.into()),
             Payload::Auth(auth.into()),
             Payload::Signal(signal.into()),
+            Payload::File(file.into()),
         ] {
             let mut event = event(payload);
             assert!(serde_json::to_string(&event).unwrap().contains("Hunter2"));

@@ -10,6 +10,7 @@ pub mod control;
 pub mod costs;
 mod courier;
 mod historian;
+mod installs;
 mod judge;
 mod keeper;
 mod mask;

@@ -12,6 +12,7 @@ pub(super) fn lines(event: &Event) -> Vec<(&'static str, String)> {
         Payload::Privilege(privilege) => did(&privilege.program),
         Payload::Signal(signal) => did(&signal.program),
         Payload::File(file) => file.writer.as_deref().map_or_else(Vec::new, did),
+        Payload::Install(install) => did(&install.manager),
     }
 }
 

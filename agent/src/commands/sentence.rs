@@ -53,6 +53,11 @@ pub(super) fn of_event(event: &Event) -> String {
                 .map(|writer| format!(" by {}", program(writer)));
             format!("{:?} {what}{}", file.path, by.unwrap_or_default())
         }
+        Payload::Install(install) => {
+            let (who, files, named) = (program(&install.manager), install.files, install.packages.len());
+            let unowned = install.unowned_files;
+            format!("{who} wrote {files} files of {named} packages, and {unowned} that no package owns")
+        }
         Payload::Signal(signal) => {
             let (who, whom) = (program(&signal.program), program(&signal.target));
             format!("{who} sent signal {} to {whom}", signal.signal)

@@ -73,7 +73,8 @@ fn file(event: &Event) -> Option<FileRef> {
         | Payload::Exit(_)
         | Payload::Connect(_)
         | Payload::Privilege(_)
-        | Payload::Signal(_) => None,
+        | Payload::Signal(_)
+        | Payload::Install(_) => None,
     }
 }
 
@@ -108,6 +109,7 @@ fn about(event: &Event) -> String {
             say(" by", Some(name(&signal.program)));
             say(" at", Some(name(&signal.target)));
         }
+        Payload::Install(install) => say(" by", Some(name(&install.manager))),
         Payload::File(file) => {
             say(" in", Some(plain(&file.path)));
             say(" by", file.writer.as_deref().map(name));
@@ -131,6 +133,7 @@ fn user(event: &Event) -> Option<&compact_str::CompactString> {
         Payload::Privilege(privilege) => privilege.program.user.as_ref(),
         Payload::Signal(signal) => signal.program.user.as_ref(),
         Payload::File(file) => file.writer.as_ref().and_then(|writer| writer.user.as_ref()),
+        Payload::Install(install) => install.manager.user.as_ref(),
     }
 }
 

@@ -233,6 +233,7 @@ fn needed_for(payload: &Payload) -> Subject {
         Payload::Privilege(_) => Subject::Privileges,
         Payload::Signal(_) => Subject::Signals,
         Payload::File(_) => Subject::Files,
+        Payload::Install(_) => Subject::Others,
     }
 }
 

@@ -116,6 +116,8 @@ impl Sigma {
             }
             Payload::Signal(signal) => some(&self.candidates.signals, &View::Signal(signal), met),
             Payload::File(file) => self.meet_file(file, met),
+            // A sum of what rules have met one by one.
+            Payload::Install(_) => {}
         }
     }
 
@@ -244,6 +246,13 @@ impl Detector for Sigma {
     }
 
     fn inspect(&mut self, event: &Event, findings: &mut Findings) {
+        // What a package manager wrote of its own is what it should be.
+        if let Payload::File(file) = &event.payload
+            && file.package_manager
+            && file.package.is_some()
+        {
+            return;
+        }
         let mut met = std::mem::take(&mut self.met);
         self.meet(event, &mut met);
         for at in met.drain(..) {

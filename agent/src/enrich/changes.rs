@@ -7,6 +7,8 @@ mod baseline;
 mod kinds;
 mod lines;
 
+pub use lines::kept;
+
 use crate::observation::FileSeen;
 use hashlink::LruCache;
 use kinds::Kinds;
@@ -25,8 +27,9 @@ const LONGEST: usize = 256 << 10;
 const FILES: usize = 4096;
 /// So many lines of all of them, at 8 bytes each.
 const LINES: usize = 500_000;
-/// So many new lines are told of.
-const TOLD: usize = 16;
+/// So many new lines are shown to rules, of so many bytes.
+const TOLD: usize = 512;
+const BYTES: usize = 64 << 10;
 
 /// How the files were when they were last looked at.
 #[derive(Debug)]
@@ -96,13 +99,16 @@ impl Changes {
             *gone.entry(line).or_default() += 1;
         }
         let hashes = self.hashes(content);
+        let mut bytes = 0;
         for (line, hash) in lines::of(content).zip(&hashes) {
             match gone.get_mut(hash) {
                 Some(count) if *count > 0 => *count -= 1,
                 _ => {
                     change.added_count = change.added_count.saturating_add(1);
-                    if change.added.len() < TOLD {
-                        change.added.push(told(change.kind, line));
+                    if change.added.len() < TOLD && bytes < BYTES {
+                        let line = told(change.kind, line);
+                        bytes += line.len();
+                        change.added.push(line);
                     }
                 }
             }

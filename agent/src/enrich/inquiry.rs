@@ -2,7 +2,8 @@
 
 use super::hashes;
 use super::packages::Packages;
-use crate::observation::{Body, FileKey, Hashed, Observation, Origin};
+use super::rpm::Rpm;
+use crate::observation::{Body, FileKey, Hashed, Observation, Origin, Owned};
 use crate::queue::Sender;
 use compact_str::CompactString;
 use picket_common::process::ProcessId;
@@ -12,6 +13,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// How many questions wait. More are not asked, and nothing is known by the answer that does not come.
 const OPEN: usize = 256;
+/// Whose so many files are, rpm is asked at once.
+const MOST_OF_RPM: usize = 256;
+/// How dpkg calls a file until all of its package are there.
+const ON_THE_WAY: [&str; 2] = [".dpkg-new", ".dpkg-tmp"];
 
 /// Where questions are put; its clones are one place.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ enum Question {
     Hash(ProcessId, CompactString, FileKey),
     /// Are the packages still those that are known?
     Packages,
+    /// Whose are these files?
+    Owners(Vec<CompactString>),
     /// No more are asked.
     End,
 }
@@ -61,14 +68,46 @@ impl Inquirer {
                 Question::Hash(process, path, file) => {
                     let sha256 = hashes::take(process, &path, &file);
                     let hashed = Hashed { file, sha256 };
-                    if observed.wait(observation(hashed)).is_err() {
+                    if observed
+                        .wait(observation("hashes", Body::Hashed(hashed)))
+                        .is_err()
+                    {
                         return;
                     }
                 }
                 Question::Packages => self.look(),
+                Question::Owners(paths) => {
+                    if observed
+                        .wait(observation("packages", Body::Owned(self.owners(paths))))
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
                 Question::End => return,
             }
         }
+    }
+
+    /// Whose files are, by what the package managers of this host have written down by now.
+    fn owners(&self, paths: Vec<CompactString>) -> Owned {
+        self.look();
+        let known = read(&self.packages);
+        let rpm = known.version().is_none().then(Rpm::find).flatten();
+        let owner = |path: &CompactString| {
+            let path = in_place(path);
+            known
+                .owner(path)
+                .cloned()
+                .or_else(|| rpm.as_ref().and_then(|rpm| rpm.owner(path)))
+        };
+        // What rpm is asked takes milliseconds for each.
+        let most = if rpm.is_some() { MOST_OF_RPM } else { usize::MAX };
+        let answer = |(at, path): (usize, CompactString)| {
+            let owner = (at < most).then(|| owner(&path)).flatten();
+            (path, owner)
+        };
+        Owned(paths.into_iter().enumerate().map(answer).collect())
     }
 
     /// Reads the lists of packages, if they are not those that are known.
@@ -98,9 +137,14 @@ impl Inquiries {
         drop(self.questions.try_send(Question::Packages));
     }
 
+    /// Asks whose files are, by the lists as they are then. Whether that was possible.
+    pub(super) fn ask_owners(&self, paths: Vec<CompactString>) -> bool {
+        self.questions.try_send(Question::Owners(paths)).is_ok()
+    }
+
     /// The package that owns a path, as far as is known now.
     pub(super) fn owner(&self, path: &str) -> Option<CompactString> {
-        read(&self.packages).owner(path).cloned()
+        read(&self.packages).owner(in_place(path)).cloned()
     }
 
     /// Ends whoever answers.
@@ -110,19 +154,28 @@ impl Inquiries {
     }
 }
 
+/// The path that a file will have once its package is there: rpm writes `NAME;XXXXXXXX` first, and dpkg `NAME.dpkg-new`.
+fn in_place(path: &str) -> &str {
+    let of_dpkg = ON_THE_WAY.iter().find_map(|end| path.strip_suffix(end));
+    of_dpkg.unwrap_or_else(|| match path.rsplit_once(';') {
+        Some((place, mark)) if mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()) => place,
+        _ => path,
+    })
+}
+
 fn read(packages: &RwLock<Packages>) -> std::sync::RwLockReadGuard<'_, Packages> {
     packages.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn observation(hashed: Hashed) -> Observation {
+fn observation(source: &str, body: Body) -> Observation {
     Observation {
         origin: Origin {
-            source: "hashes".into(),
+            source: source.into(),
             position: Vec::new(),
             cursor: None,
         },
         observed: jiff::Timestamp::now().into(),
         again: false,
-        body: Body::Hashed(hashed),
+        body,
     }
 }

@@ -25,6 +25,8 @@ const INSTALLERS: [&str; 20] = [
     "yum",
     "zypper",
 ];
+/// Those of them that run all the time.
+const SERVICES: [&str; 2] = ["packagekitd", "snapd"];
 /// Where they lie. Only root writes there, and whoever is root needs no disguise.
 const SYSTEM: [&str; 6] = [
     "/bin/",
@@ -46,10 +48,17 @@ pub(super) fn installs_packages(program: &Program) -> bool {
         .iter()
         .map(|ancestor| ancestor.executable.as_deref());
     let mut executables = ancestors.chain([program.executable.as_deref()]).flatten();
-    executables.any(|executable| {
-        let name = executable.rsplit('/').next().unwrap_or_default();
-        INSTALLERS.contains(&name) && SYSTEM.iter().any(|folder| executable.starts_with(folder))
-    })
+    executables.any(|executable| is_one_of(&INSTALLERS, executable))
+}
+
+/// Whether a program, run by that user, is about to install packages: those that always run are not.
+pub(super) fn is_installing(executable: &str, uid: u32) -> bool {
+    uid == 0 && is_one_of(&INSTALLERS, executable) && !is_one_of(&SERVICES, executable)
+}
+
+fn is_one_of(names: &[&str], executable: &str) -> bool {
+    let name = executable.rsplit('/').next().unwrap_or_default();
+    names.contains(&name) && SYSTEM.iter().any(|folder| executable.starts_with(folder))
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@ mod logins;
 mod packages;
 mod processes;
 mod programs;
+mod rpm;
 mod users;
 
+pub use changes::kept;
 pub use inquiry::{Inquirer, Inquiries};
 pub use processes::Processes;
 pub use programs::Amended;
@@ -23,8 +25,9 @@ use programs::Programs;
 use crate::observation::{Body, FileSeen, Observation};
 use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
+use compact_str::CompactString;
 use files::Files;
-use installers::installs_packages;
+use installers::{installs_packages, is_installing};
 use jiff::tz::TimeZone;
 use picket_common::event::{AuthEvent, Event, Payload, Program};
 use picket_common::ids::RecordId;
@@ -76,6 +79,16 @@ impl Enricher {
         }
     }
 
+    /// Asks whose files are. The answer goes where observations go; `false` where nobody can be asked.
+    pub fn ask_owners(&self, paths: Vec<CompactString>) -> bool {
+        self.programs.ask_owners(paths)
+    }
+
+    /// Whether something runs that installs packages, as far as is known.
+    pub fn installs(&self) -> bool {
+        self.programs.any(is_installing)
+    }
+
     /// The events of which more became known with the last observations.
     pub fn take_amended(&mut self) -> Vec<Amended> {
         self.programs.take_amended()
@@ -104,6 +117,8 @@ impl Enricher {
                 event.package_manager = event.writer.as_deref().is_some_and(installs_packages);
                 Some((None, Payload::File(event.into())))
             }
+            // Whoever asked takes the answer.
+            Body::Owned(_) => None,
             Body::Hashed(hashed) => {
                 self.programs.learn(hashed, observed);
                 None

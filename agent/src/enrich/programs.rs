@@ -251,6 +251,19 @@ impl Programs {
             .and_then(|inquiries| inquiries.owner(&file.path));
     }
 
+    /// Asks whose files are; whether that was possible.
+    pub(super) fn ask_owners(&self, paths: Vec<CompactString>) -> bool {
+        self.inquiries
+            .as_ref()
+            .is_some_and(|inquiries| inquiries.ask_owners(paths))
+    }
+
+    /// Whether such a program runs, by its path and as such a user.
+    pub(super) fn any(&self, is: impl Fn(&str, u32) -> bool) -> bool {
+        let mut running = self.processes.running().into_iter();
+        running.any(|seen| is(&seen.image.executable, seen.image.credentials.effective_uid))
+    }
+
     /// Adds what is known of who wrote a file. What the sensor read while it wrote stays: it may be another program by now.
     pub(super) fn complete(&mut self, file: &mut FileEvent, observed: Timestamp) {
         self.look(observed);

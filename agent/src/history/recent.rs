@@ -123,6 +123,7 @@ impl Extent {
                 self.program(&mut signal.program);
                 self.program(&mut signal.target);
             }
+            Payload::Install(install) => self.program(&mut install.manager),
             Payload::File(file) => {
                 self.cut(&mut file.path);
                 file.target.iter_mut().for_each(|target| self.cut(target));

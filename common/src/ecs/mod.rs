@@ -3,11 +3,13 @@
 mod auth;
 mod exec;
 mod file;
+mod install;
 mod program;
 
 pub use auth::auth;
 pub use exec::exec;
 pub use file::file;
+pub use install::install;
 pub use program::{connect, exit, privilege, signal};
 
 use crate::event::Payload;
@@ -24,6 +26,7 @@ pub fn event(payload: &Payload, time: Option<Timestamp>) -> Value {
         Payload::Privilege(event) => privilege(event, time),
         Payload::Signal(event) => signal(event, time),
         Payload::File(event) => file(event, time),
+        Payload::Install(event) => install(event, time),
     }
 }
 

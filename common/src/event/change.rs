@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct FileChange {
     /// `picket.file.change.kind`: what the file is for.
     pub kind: ChangeKind,
-    /// `picket.file.change.added`: lines that were not there before; the first of them, and each cut where it is long. Of a file of
-    /// passwords, whose they are and whether they can be used.
+    /// `picket.file.change.added`: lines that were not there before; the first of them, and each cut where it is long. Rules see more of
+    /// them than is kept and sent, which holds no secrets. Of a file of passwords, whose they are and whether they can be used.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub added: Vec<CompactString>,
     /// `picket.file.change.added_count`

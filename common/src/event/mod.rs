@@ -6,6 +6,7 @@ mod connect;
 mod exec;
 mod exit;
 mod file;
+mod install;
 mod origin;
 mod privilege;
 mod program;
@@ -17,6 +18,7 @@ pub use connect::{ConnectEvent, Direction};
 pub use exec::{Ancestor, Credentials, ExecEvent, ExecutedFile, FileVersion, Namespaces};
 pub use exit::{ExitEvent, ExitStatus};
 pub use file::{FileAction, FileContent, FileEvent, FileIdentity, FileRef, YaraMatch};
+pub use install::{InstallEvent, Installed};
 pub use origin::{Container, Login};
 pub use privilege::PrivilegeEvent;
 pub use program::Program;
@@ -58,6 +60,8 @@ pub enum Payload {
     Signal(Box<SignalEvent>),
     /// A file landed.
     File(Box<FileEvent>),
+    /// Packages were installed.
+    Install(Box<InstallEvent>),
 }
 
 impl Event {
@@ -79,6 +83,7 @@ impl Event {
             Payload::Privilege(privilege) => Some(privilege.program.process),
             Payload::Signal(signal) => Some(signal.program.process),
             Payload::File(file) => file.writer.as_ref().map(|writer| writer.process),
+            Payload::Install(install) => Some(install.manager.process),
         }
     }
 
@@ -92,6 +97,7 @@ impl Event {
             Payload::Privilege(privilege) => &privilege.program,
             Payload::Signal(signal) => &signal.program,
             Payload::File(file) => file.writer.as_deref()?,
+            Payload::Install(install) => &install.manager,
         };
         program.login.as_deref()
     }

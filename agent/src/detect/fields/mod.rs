@@ -68,6 +68,7 @@ fn value<'a>(event: &'a Event, name: &str) -> Option<EventValue<'a>> {
         Payload::Privilege(privilege) => deed::privilege(privilege, name),
         Payload::Signal(signal) => deed::signal(signal, name),
         Payload::File(file) => file::value(file, name),
+        Payload::Install(_) => None,
     }
 }
 

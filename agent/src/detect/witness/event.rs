@@ -124,6 +124,7 @@ fn give(payload: &mut Payload, name: &str, wish: &Wish) -> Result<(), Unmade> {
         Payload::Privilege(privilege) => program::privilege(privilege, name, wish),
         Payload::Signal(signal) => program::signal(signal, name, wish),
         Payload::File(made) => file::file(made, name, wish),
+        Payload::Install(_) => Err(Unmade::Field(name.to_owned())),
     }
 }
 

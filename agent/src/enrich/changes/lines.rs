@@ -1,11 +1,12 @@
-//! Lines of files, and what of them may be told: never a secret.
+//! Lines of files, what rules see of them, and what of them may be kept or sent: never a secret.
 
 use compact_str::{CompactString, format_compact};
 use picket_common::event::ChangeKind;
 
-/// Of a long line this much of its beginning is told, and of its end: there is the comment of a key.
-const BEGINNING: usize = 160;
-const END: usize = 80;
+/// Of a long line rules see this much of its beginning, and of its end.
+const SEEN: (usize, usize) = (3072, 1024);
+/// And this much is kept: at the end is the comment of a key.
+const KEPT: (usize, usize) = (160, 80);
 /// More lines of a file are not looked at.
 const MOST: usize = 10_000;
 /// What a name ends in whose value is nobody's business.
@@ -26,14 +27,20 @@ pub(super) fn of(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.filter(|line| !line.is_empty()).take(MOST)
 }
 
-/// What is told of a line.
+/// What rules see of a line. Who hides in a long line, or behind what looks like a secret, hides from them no better than from those
+/// who read the file; but no password, nor its hash, is ever in it.
 pub(super) fn told(kind: ChangeKind, line: &[u8]) -> CompactString {
     let text = String::from_utf8_lossy(line);
     match kind {
         ChangeKind::Passwords => password(&text),
-        ChangeKind::Accounts => cut(&account(&text)),
-        _ => cut(&without_credentials(&without_secrets(&text))),
+        ChangeKind::Accounts => cut(&account(&text), SEEN),
+        _ => cut(&text, SEEN),
     }
+}
+
+/// What is kept and sent of what rules have seen.
+pub fn kept(line: &str) -> CompactString {
+    cut(&without_credentials(&without_secrets(line)), KEPT)
 }
 
 /// `root:$y$…:19000:0:99999:7:::` without what is in the second field.
@@ -46,7 +53,7 @@ fn password(line: &str) -> CompactString {
         Some(field) if field.starts_with(['!', '*']) => "locked",
         Some(_) => "a password",
     };
-    format_compact!("{}: {state}", cut(name))
+    format_compact!("{}: {state}", cut(name, KEPT))
 }
 
 /// `root:x:0:0:root:/root:/bin/bash`, whose second field holds a password where there is no file of passwords.
@@ -69,6 +76,12 @@ fn without_secrets(line: &str) -> String {
     let value = ends.filter(|at| {
         let after = lower.get(*at..).unwrap_or_default();
         after.starts_with(['=', ':'])
+    });
+    // `NOPASSWD:` of sudo is none.
+    let value = value.filter(|at| {
+        let before = lower.get(..*at).unwrap_or_default();
+        let mut names = SECRET.iter().filter_map(|name| before.strip_suffix(name));
+        !names.any(|before| before.ends_with("no"))
     });
     match value.min() {
         Some(at) => format!("{}…", line.get(..=at).unwrap_or_default()),
@@ -99,15 +112,15 @@ fn without_credentials(line: &str) -> String {
     plain
 }
 
-fn cut(text: &str) -> CompactString {
-    if text.len() <= BEGINNING + END {
+fn cut(text: &str, (beginning, end): (usize, usize)) -> CompactString {
+    if text.len() <= beginning + end {
         return text.into();
     }
     let beginning = text
-        .get(..text.floor_char_boundary(BEGINNING))
+        .get(..text.floor_char_boundary(beginning))
         .unwrap_or_default();
     let end = text
-        .get(text.ceil_char_boundary(text.len() - END)..)
+        .get(text.ceil_char_boundary(text.len() - end)..)
         .unwrap_or_default();
     format_compact!("{beginning}…{end}")
 }
@@ -159,26 +172,31 @@ mod tests {
                 "password requisite pam_pwquality.so retry=3",
             ),
             (
+                ChangeKind::Sudoers,
+                "www-data ALL=(ALL) NOPASSWD: ALL",
+                "www-data ALL=(ALL) NOPASSWD: ALL",
+            ),
+            (
                 ChangeKind::SshServer,
                 "PermitRootLogin yes",
                 "PermitRootLogin yes",
             ),
         ];
         for (kind, line, wanted) in cases {
-            assert_eq!(told(kind, line.as_bytes()), wanted, "{line}");
+            assert_eq!(kept(&told(kind, line.as_bytes())), wanted, "{line}");
         }
     }
 
     #[test]
     fn long_lines_keep_both_ends_and_no_line_breaks_it() {
         let key = format!("ssh-ed25519 {} eve@evil", "Ä".repeat(500));
-        let text = told(ChangeKind::AuthorizedKeys, key.as_bytes());
+        let text = kept(&told(ChangeKind::AuthorizedKeys, key.as_bytes()));
         assert!(text.starts_with("ssh-ed25519 Ä") && text.ends_with(" eve@evil") && text.len() < 260);
         let mut noise = fastrand::Rng::with_seed(7);
         for _ in 0..5000 {
             let line: Vec<u8> = (0..noise.usize(..400)).map(|_| noise.u8(..)).collect();
             for kind in [ChangeKind::Passwords, ChangeKind::Accounts, ChangeKind::Cron] {
-                assert!(told(kind, &line).len() < 1000);
+                assert!(kept(&told(kind, &line)).len() < 1000);
             }
         }
     }
