@@ -8,7 +8,7 @@ mod cache;
 mod child;
 mod client;
 mod content;
-mod magic;
+mod look;
 mod open;
 mod protocol;
 mod queue;
@@ -20,6 +20,7 @@ mod yara;
 
 pub use child::Options;
 pub use client::{Heard, run};
+pub use look::Look;
 pub use open::open;
 pub use protocol::{Limits, Problem};
 pub use queue::{Backlog, Queue, Submitted, Task};
