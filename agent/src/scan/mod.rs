@@ -22,7 +22,7 @@ pub use child::Options;
 pub use client::{Heard, run};
 pub use look::Look;
 pub use open::open;
-pub use protocol::{Limits, Problem};
+pub use protocol::{Limits, Problem, written_again};
 pub use queue::{Backlog, Queue, Submitted, Task};
 pub use sandbox::{SandboxError, give_up, give_up_calls};
 pub use walk::Walk;
