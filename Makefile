@@ -1,11 +1,11 @@
 # `make test` is all that has to hold; `make run` shows it at work. Both install what is missing.
-.PHONY: help run demo lab test lint bench build-tools demo-tools test-tools
+.PHONY: help run demo lab test lint bench fuzz build-tools demo-tools test-tools fuzz-tools
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-build-tools demo-tools test-tools:
+build-tools demo-tools test-tools fuzz-tools:
 	@packaging/prepare.sh $(@:-tools=)
 
 lint: test-tools ## Format, lints, licences, unused dependencies
@@ -35,3 +35,6 @@ lab: test-tools ## A booted host with Picket on it, and an attacker, to play wit
 bench: test-tools ## The table of figures; fail2ban, where it is installed, is the peer
 	cargo build --release --workspace --locked --bins
 	cargo bench --locked -p picket-tests
+
+fuzz: fuzz-tools ## Mutations of seeds at all that reads foreign bytes; FUZZ_SECONDS for each target, FUZZ for some of them
+	@packaging/fuzz.sh

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# prepare.sh build|demo|test: installs what is needed for that and this machine lacks; says nothing when nothing is missing.
+# prepare.sh build|demo|test|fuzz: installs what is needed for that and this machine lacks; says nothing when nothing is missing.
 set -euo pipefail
-case ${1:?} in build | demo | test) for=$1 ;; *) sed -n 2p "$0" >&2 && exit 2 ;; esac
+case ${1:?} in build | demo | test | fuzz) for=$1 ;; *) sed -n 2p "$0" >&2 && exit 2 ;; esac
 
 missing=()
 need() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
 need cc gcc
 need make make
-if [ "$for" != build ]; then
+if [ "$for" = fuzz ]; then
+  # libFuzzer is built from its source.
+  need c++ g++
+elif [ "$for" != build ]; then
   # The laboratory: a real sshd and rsyslogd in network namespaces, and a client that can be told a password.
   need ip iproute2
   need unshare util-linux

@@ -713,3 +713,23 @@ fn programs_in_archives_and_macros_are_found() {
     assert!(ids("a.doc", &ole("_VBA_PROJECT")).contains(&"attached-macros"));
     assert!(ids("a.docx", &ole("EncryptedPackage")).contains(&"attached-encrypted"));
 }
+
+#[test]
+fn links_are_named_in_their_order_and_the_same_ones_each_time() {
+    let links = "<a href=\"https://w.example/\">a</a> <a href=\"https://a.example/\">b</a> <a href=\"https://m.example/\">c</a> \
+                 <a href=\"https://b.example/\">d</a>";
+    let mail = base().replace(PAGE, links);
+    let mail = eml::read(mail.as_bytes(), false, &Border::default());
+    for _ in 0..20 {
+        let judgement = judge(&mail, &MailPolicy::default());
+        let reason = judgement
+            .reasons
+            .iter()
+            .find(|reason| reason.id == "links-elsewhere");
+        let text = &reason.unwrap().text;
+        assert!(
+            text.ends_with(": w[.]example, a[.]example, m[.]example."),
+            "{text}"
+        );
+    }
+}

@@ -30,6 +30,8 @@ impl fmt::Display for Problem {
 pub(crate) struct Document<'a> {
     file: &'a Path,
     text: &'a str,
+    /// Where each line but the first begins: a file may be wrong in each of its lines.
+    lines: Vec<usize>,
     problems: Vec<Problem>,
 }
 
@@ -40,6 +42,9 @@ impl<'a> Document<'a> {
         let mut document = Self {
             file,
             text,
+            lines: memchr::memchr_iter(b'\n', text.as_bytes())
+                .map(|at| at + 1)
+                .collect(),
             problems: Vec::new(),
         };
         for error in errors {
@@ -61,9 +66,10 @@ impl<'a> Document<'a> {
     /// Where a byte of the text stands, from 1; columns count characters.
     pub(crate) fn line_and_column(&self, byte: usize) -> (usize, usize) {
         let before = self.text.get(..byte).unwrap_or(self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        (line, column)
+        let line = self.lines.partition_point(|start| *start <= before.len());
+        let start = line.checked_sub(1).and_then(|line| self.lines.get(line)).copied();
+        let last = before.get(start.unwrap_or(0)..).unwrap_or_default();
+        (line + 1, last.chars().count() + 1)
     }
 
     /// How many mistakes there are so far.

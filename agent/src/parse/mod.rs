@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod ecs;
 pub mod eml;
 pub mod journal_json;
+pub mod magic;
 pub mod mount_info;
 pub mod scan;
 pub mod sockets;

@@ -3,7 +3,7 @@
 use super::protocol::Limits;
 use crate::parse::{tar, zip};
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::Instant;
 
 /// A member that unpacks to less is no bomb, whatever its packed size.
@@ -66,19 +66,16 @@ impl<'a> Unpacker<'a> {
                 .strip_suffix(".gz")
                 .or(name.strip_suffix(".tgz"))
                 .unwrap_or(name);
-            let unpacked = self.inflate(MultiGzDecoder::new(bytes), bytes.len());
+            let packed = Until(bytes, self.until);
+            let unpacked = self.inflate(MultiGzDecoder::new(packed), bytes.len());
             self.show(&join(inside, name), &unpacked, depth, show);
         } else if tar::is_tar(bytes) {
             for (name, member) in tar::members(bytes) {
                 if !self.goes_on() {
                     return;
                 }
-                self.show(
-                    &join(inside, &String::from_utf8_lossy(&name)),
-                    member,
-                    depth,
-                    show,
-                );
+                let name = join(inside, &String::from_utf8_lossy(&name));
+                self.take(&name, member, depth, show);
             }
         } else {
             self.open_zip(bytes, inside, depth, show);
@@ -96,7 +93,7 @@ impl<'a> Unpacker<'a> {
             let name = join(inside, &String::from_utf8_lossy(member.name));
             match member.method {
                 _ if member.is_encrypted => self.lacks("an archive needs a password"),
-                zip::Method::Stored => self.show(&name, member.packed, depth, show),
+                zip::Method::Stored => self.take(&name, member.packed, depth, show),
                 zip::Method::Deflated => {
                     let mut decoder = DeflateDecoder::new(member.packed);
                     let unpacked = self.inflate(&mut decoder, member.packed.len());
@@ -105,6 +102,16 @@ impl<'a> Unpacker<'a> {
                 zip::Method::Other(_) => self.lacks("an archive is packed in a way that is not known here"),
             }
         }
+    }
+
+    /// Shows a member that lies there as it is. Many may lie in the same place, so it counts as one that was unpacked.
+    fn take(&mut self, inside: &str, bytes: &[u8], depth: usize, show: &mut dyn FnMut(&str, &[u8])) {
+        let taken = bytes.get(..self.bytes).unwrap_or(bytes);
+        self.bytes -= taken.len();
+        if taken.len() < bytes.len() {
+            self.lacks("members unpack to more than is looked at");
+        }
+        self.show(inside, taken, depth, show);
     }
 
     fn show(&mut self, inside: &str, bytes: &[u8], depth: usize, show: &mut dyn FnMut(&str, &[u8])) {
@@ -151,7 +158,9 @@ impl<'a> Unpacker<'a> {
             }
         }
         self.bytes = self.bytes.saturating_sub(unpacked.len());
-        if failed {
+        if failed && Instant::now() >= self.until {
+            self.lacks("the time was over before all was unpacked");
+        } else if failed {
             self.lacks("an archive is damaged");
         } else if unpacked.len() == bomb {
             self.lacks("a member unpacks to so many times its size that it may be a bomb");
@@ -165,6 +174,18 @@ impl<'a> Unpacker<'a> {
         if !self.missing.contains(&reason) {
             self.missing.push(reason);
         }
+    }
+}
+
+/// Bytes that end with an error once the time is over: many streams of nothing one after the other unpack to nothing for long.
+struct Until<'a>(&'a [u8], Instant);
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.0.read(buffer)
     }
 }
 
@@ -284,6 +305,41 @@ mod tests {
         let (shown, missing) = unpack(&zip(&[("1", b"a"), ("2", b"b"), ("3", b"c")], 0, 8), &limits);
         assert_eq!(shown.len(), 2);
         assert!(missing[0].contains("more members"), "{missing:?}");
+    }
+
+    #[test]
+    fn what_lies_there_once_and_is_named_often_counts_as_often() {
+        let mut archive = zip(&[("a", &[b'x'; 4000])], 0, 0);
+        // The directory names it a hundred times.
+        let at = memchr::memmem::find(&archive, b"PK\x01\x02").unwrap();
+        let end = memchr::memmem::find(&archive, b"PK\x05\x06").unwrap();
+        let entry = archive[at..end].to_vec();
+        let mut tail = archive.split_off(end);
+        archive.extend(entry.repeat(99));
+        let size = u32::try_from(archive.len() - at).unwrap();
+        tail[12..16].copy_from_slice(&size.to_le_bytes());
+        archive.extend(tail);
+        let limits = Limits {
+            unpacked: 100,
+            ..Limits::default()
+        };
+        let (shown, missing) = unpack(&archive, &limits);
+        assert_eq!(shown.iter().map(|(_, size)| size).sum::<usize>(), 100);
+        assert_eq!(missing, ["members unpack to more than is looked at"]);
+    }
+
+    #[test]
+    fn streams_of_nothing_take_no_longer_than_there_is_time() {
+        let nothing = gzip(b"").repeat(100_000);
+        let limits = Limits::default();
+        let mut unpacker = Unpacker::new(&limits, Instant::now() + Duration::from_millis(1));
+        unpacker.unpack(&nothing, "/tmp/name.gz", &mut |_, _| {
+            panic!("there is nothing in it")
+        });
+        assert_eq!(
+            unpacker.missing().collect::<Vec<_>>(),
+            ["the time was over before all was unpacked"]
+        );
     }
 
     #[test]

@@ -149,3 +149,10 @@ pub(super) fn receive<T: DeserializeOwned>(
     let bytes = room.get(..got.bytes).unwrap_or_default();
     Ok(Some((serde_json::from_slice(bytes)?, file)))
 }
+
+/// A message of either side, written again as its sender would; `None` for what is none.
+pub fn written_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let down = serde_json::from_slice::<Down>(bytes).map(|down| serde_json::to_vec(&down));
+    let message = down.or_else(|_| serde_json::from_slice::<Up>(bytes).map(|up| serde_json::to_vec(&up)));
+    message.ok()?.ok()
+}

@@ -3,30 +3,25 @@
 //! It reads what anybody may have written, so it holds nothing that is worth taking and can do nothing with what it is told
 //! to do: see [`sandbox`](super::sandbox). Its threads take requests from one socket and answer there, in any order.
 
-use super::archive::Unpacker;
-use super::content;
-use super::magic;
-use super::protocol::{Down, LONGEST, Limits, Problem, Up, receive, send};
+use super::look::Look;
+use super::protocol::{Down, LONGEST, Problem, Up, receive, send};
 use super::rules;
 use super::sandbox::{self, SandboxError};
-use super::yara::{MOST_MATCHES, Rules, Subject, cut};
+use super::yara::{Rules, cut};
 use crate::sys::yield_to_others;
-use picket_common::event::{FileContent, YaraMatch};
+use picket_common::event::FileContent;
 use rustix::net::RecvFlags;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
-use std::time::Instant;
 
 /// How far it steps behind others: to a quarter of what they get. Much less, and whoever keeps the processors busy keeps files
 /// from being looked into in time.
 const NICE: i32 = 5;
 /// As many problems of rules are told.
 const MOST_PROBLEMS: usize = 100;
-/// A longer reason is cut, in characters.
-const LONGEST_REASON: usize = 400;
 /// A rule may nest its conditions, an archive its archives.
 const STACK: usize = 4 << 20;
 
@@ -60,7 +55,7 @@ pub fn worker(agent: OwnedFd) -> Result<(), WorkerError> {
             let run = move || {
                 drop(begun);
                 match rules.wait() {
-                    Some(rules) => serve(agent, rules.clone(), limits),
+                    Some(rules) => serve(agent, Look::with(rules.clone(), *limits)),
                     None => Ok(()),
                 }
             };
@@ -106,16 +101,14 @@ fn shorten(problem: &mut Problem) {
     problem.file = cut(&problem.file).into();
 }
 
-fn serve(agent: &OwnedFd, mut rules: Rules, limits: &Limits) -> io::Result<()> {
+fn serve(agent: &OwnedFd, mut look: Look) -> io::Result<()> {
     let mut room = vec![0; LONGEST];
     while let Some((down, file)) = receive(agent, &mut room, RecvFlags::empty())? {
         let (Down::Scan { id, path, owner }, Some(file)) = (down, file) else {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         };
         // A fault in a parser is one file that is not scanned. What it left behind is this file's own.
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            look(&file, &path, &owner, &mut rules, limits)
-        }));
+        let looked = catch_unwind(AssertUnwindSafe(|| look.inspect(&file, &path, &owner)));
         let content = looked.unwrap_or_else(|_| FileContent {
             unscanned: Some("the scanner failed at it".into()),
             ..FileContent::default()
@@ -138,61 +131,5 @@ fn answer(agent: &OwnedFd, id: u64, content: FileContent) -> io::Result<()> {
         };
         content.matches.truncate(content.matches.len() / 2);
         content.unscanned = Some("more rules match than there is room to tell".into());
-    }
-}
-
-/// Looks into one file: itself, and what is in it.
-fn look(file: &OwnedFd, path: &str, owner: &str, rules: &mut Rules, limits: &Limits) -> FileContent {
-    let until = Instant::now() + limits.time;
-    let read = content::read(file, limits, until);
-    let (mut matches, mut missing) = (Vec::new(), read.missing);
-    let kind = magic::kind(&read.bytes);
-    let whole = Subject {
-        bytes: &read.bytes,
-        path,
-        kind,
-        owner,
-        md5: &read.md5,
-    };
-    missing.extend(rules.matches(&whole, until, &mut matches));
-    let mut unpacker = Unpacker::new(limits, until);
-    unpacker.unpack(&read.bytes, path, &mut |inside, bytes| {
-        let (before, kind) = (matches.len(), magic::kind(bytes));
-        let member = Subject {
-            bytes,
-            path: inside,
-            kind,
-            ..whole
-        };
-        let why = rules.matches(&member, until, &mut matches);
-        if let Some(why) = why.filter(|why| !missing.contains(why)) {
-            missing.push(why);
-        }
-        for found in matches.iter_mut().skip(before) {
-            found.member = Some(inside.into());
-        }
-        bound(&mut matches, &mut missing);
-    });
-    missing.extend(unpacker.missing());
-    bound(&mut matches, &mut missing);
-    let missing = missing.join("; ");
-    FileContent {
-        sha256: read.sha256,
-        sha1: read.sha1,
-        md5: read.md5.clone(),
-        mime_type: kind.map(|kind| kind.mime.into()),
-        entropy: read.entropy,
-        matches,
-        unscanned: (!missing.is_empty()).then(|| missing.chars().take(LONGEST_REASON).collect()),
-    }
-}
-
-fn bound(matches: &mut Vec<YaraMatch>, missing: &mut Vec<String>) {
-    if matches.len() > MOST_MATCHES {
-        matches.truncate(MOST_MATCHES);
-        let why = format!("more than {MOST_MATCHES} rules match, of which the first are told");
-        if !missing.contains(&why) {
-            missing.push(why);
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! YARA rules, and matching them against bytes.
 
-use super::magic::Kind;
 use super::protocol::Problem;
 use super::rules::Source;
+use crate::parse::magic::Kind;
 use boreal::compiler::CompilerParams;
 use boreal::scanner::{CallbackEvents, EvaluatedRule, ScanCallbackResult, ScanError, ScanEvent, ScanParams};
 use boreal::{Compiler, Metadata, MetadataValue, Scanner};
@@ -260,7 +260,7 @@ mod tests {
         Subject {
             bytes,
             path,
-            kind: super::super::magic::kind(bytes),
+            kind: Kind::of(bytes),
             owner: "root",
             md5: "",
         }

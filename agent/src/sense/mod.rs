@@ -15,7 +15,7 @@ mod watch;
 
 pub use auth_file::AuthFile;
 pub use auth_journal::{AuthJournal, SOURCE as JOURNAL};
-pub use exec_ebpf::ExecEbpf;
+pub use exec_ebpf::{ExecEbpf, program_of};
 pub use exec_netlink::ExecNetlink;
 pub use exec_poll::ExecPoll;
 pub use files_fanotify::{FilesFanotify, Refused};

@@ -4,8 +4,8 @@ use crate::store::Line;
 use picket_common::wire::{LARGEST_BATCH, LONGEST_ITEM};
 use std::io::Read as _;
 
-/// What a batch says, line by line.
-pub(super) fn read(body: &[u8], compressed: bool) -> Result<Vec<Line>, String> {
+/// What a batch says, line by line. An error says why it is none.
+pub fn read(body: &[u8], compressed: bool) -> Result<Vec<Line>, String> {
     let mut text = Vec::new();
     if compressed {
         let decoder = zstd::stream::Decoder::new(body).map_err(|error| error.to_string())?;

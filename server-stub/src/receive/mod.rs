@@ -5,4 +5,5 @@ mod hosts;
 mod request;
 mod server;
 
+pub use batch::read as read_batch;
 pub use server::{ServeError, Server};

@@ -2,7 +2,8 @@
 
 use super::signals::*;
 use super::{Case, Reasons};
-use crate::parse::eml::{Attachment, Magic};
+use crate::parse::eml::Attachment;
+use crate::parse::magic::Magic;
 
 /// Endings of files that run when they are opened, on any of the usual systems.
 const RUN: &[&str] = &[

@@ -3,13 +3,16 @@
 use super::signals::*;
 use super::{Case, Reasons, lookalike, names, writer};
 use crate::parse::eml::{Host, Link, LinkKind, organisation};
+use hashlink::LinkedHashSet;
 use std::collections::HashSet;
 
 /// How many links are looked at one by one.
 const MOST: usize = 1_000;
 
 pub(super) fn look(case: &Case<'_>, reasons: &mut Reasons) {
-    let (mut sites, mut targets) = (HashSet::new(), HashSet::new());
+    // In their order in the mail, so that the same ones are named each time.
+    let mut sites = LinkedHashSet::new();
+    let mut targets = HashSet::new();
     let (mut leads, mut writers) = (0_usize, 0_usize);
     for link in case.mail.urls.iter().take(MOST) {
         if link.kind == LinkKind::Fetched {

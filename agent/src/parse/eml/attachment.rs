@@ -1,14 +1,15 @@
 //! What is attached to a mail: its name, what it says it is, what it is, and its digests.
 
+use super::clip;
 use super::structure::Part;
-use super::{Magic, clip};
+use crate::parse::magic::{LOOKED_AT, Magic};
 use md5::Md5;
 use serde::Serialize;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 /// How much of an attachment's ends is looked at; a disk image tells what it is after 32 KiB, a zip file at its end.
-const END: usize = 64 << 10;
+const END: usize = LOOKED_AT;
 
 /// An attachment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -63,7 +64,7 @@ pub(super) fn read(part: &Part<'_>, whole: bool) -> Attachment {
         true
     });
     let magic = Magic::of(&head);
-    let members = if magic.is_zip() {
+    let members = if magic == Magic::Zip {
         members(&tail)
     } else {
         Vec::new()

@@ -18,8 +18,11 @@ use crate::observation::{Cursor, EXEC_EBPF, Observation, Subject};
 use crate::queue::Sender;
 use crate::sys::bpf::{Bpf, BpfError, Program, Sleep, Wanted};
 use crate::sys::{Stop, proc};
+use compact_str::CompactString;
 use losses::Counts;
+use picket_common::event::ExecEvent;
 use reader::Reader;
+use record::Record;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -166,6 +169,15 @@ impl ExecEbpf {
             rested = now.elapsed();
         }
         Ok(())
+    }
+}
+
+/// The program that a record of the ring tells of, with all of its environment that `wanted` names; `None` for what is no such
+/// record. How bytes of the ring are reached without a kernel.
+pub fn program_of(record: &[u8], wanted: &[CompactString]) -> Option<ExecEvent> {
+    match record::read(record)? {
+        (_, Record::Exec(exec) | Record::Running(exec)) => Some(image::event(&exec, wanted)),
+        _ => None,
     }
 }
 

