@@ -2,6 +2,7 @@
 
 pub mod attack_log;
 pub mod booted;
+pub mod facts;
 pub mod fuzz;
 pub mod inside;
 pub mod judged;

@@ -1,44 +1,15 @@
 //! Stories of files that somebody drops. They need root; without it each says so and is not told.
 
+use picket_tests::facts::{ATTRIBUTE, Facts};
 use picket_tests::laboratory::Laboratory;
 use picket_tests::line::Line;
 use picket_tests::network::{ACCOUNT, ATTACKER, HOST, Network};
 use picket_tests::samples;
 use serde_json::Value;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// A file's facts that are to come back.
-#[derive(PartialEq, Eq, Debug)]
-struct Facts {
-    content: Vec<u8>,
-    owner: (u32, u32),
-    mode: u32,
-    modified: (i64, i64),
-    read: (i64, i64),
-    attribute: Vec<u8>,
-}
-
-const ATTRIBUTE: &str = "user.origin";
-
-impl Facts {
-    fn of(path: &Path) -> Self {
-        let data = fs::metadata(path).expect("a file");
-        let mut attribute = vec![0; 100];
-        let length = rustix::fs::getxattr(path, ATTRIBUTE, &mut attribute[..]).expect("its attribute");
-        attribute.truncate(length);
-        Self {
-            owner: (data.uid(), data.gid()),
-            mode: data.mode(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            read: (data.atime(), data.atime_nsec()),
-            attribute,
-            content: fs::read(path).expect("its content"),
-        }
-    }
-}
 
 fn is_by(value: &Value, rule: &str, path: &Path) -> bool {
     value["record"] == "finding"
@@ -246,4 +217,31 @@ fn what_is_dropped_through_ssh_is_tied_to_the_login_and_its_address() {
     assert!(script.exists());
     line.end_agent(false);
     line.end_collector(false);
+}
+
+#[test]
+fn a_web_shell_that_a_guessed_login_drops_is_gone_and_its_owner_has_it_back() {
+    if let Some(reason) = Laboratory::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let told = picket_tests::story::tell_of_a_web_shell(|_| ());
+    assert!(told.landed <= told.detected, "{told:?}");
+    assert!(told.detected <= told.taken, "{told:?}");
+    assert!(told.taken <= told.received, "{told:?}");
+    assert_eq!(told.before, told.after);
+    for part in [
+        told.address.as_str(),
+        ACCOUNT.0,
+        "shell.php",
+        "sshd",
+        "quarantine",
+    ] {
+        assert!(
+            told.explained.contains(part),
+            "{part} is missing in:\n{}",
+            told.explained
+        );
+    }
+    assert!(told.listed.contains("shell.php"), "{}", told.listed);
 }

@@ -38,6 +38,22 @@ fn main() {
     took("detect", told.time_to_detect(), "from the start of the program");
     took("respond", told.time_to_respond(), "from the finding to its death");
     println!("\n{}", told.explained);
+    println!("\nSomebody guesses right, and drops a web shell:\n");
+    let told = story::tell_of_a_web_shell(|step| println!("  {step}"));
+    println!("\n{}", told.address);
+    times(&[
+        ("the file lands", told.landed),
+        ("finding", told.detected),
+        ("it is gone", told.taken),
+        ("collector's receipt", told.received),
+    ]);
+    took("detect", told.time_to_detect(), "from the file's landing");
+    took(
+        "respond",
+        told.time_to_respond(),
+        "from the finding to the file's end",
+    );
+    println!("\n{}\n{}", told.listed, told.explained);
 }
 
 fn times(steps: &[(&str, jiff::Timestamp)]) {

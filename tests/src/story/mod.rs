@@ -2,9 +2,11 @@
 
 mod guessing;
 mod miner;
+mod web_shell;
 
 pub use guessing::{Timeline, tell as tell_of_guessing};
 pub use miner::{Killing, tell as tell_of_a_miner};
+pub use web_shell::{Dropped, tell as tell_of_a_web_shell};
 
 use serde_json::Value;
 
