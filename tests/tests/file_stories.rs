@@ -34,6 +34,19 @@ fn taken(line: &mut Line, finding: &Value) -> Value {
 
 #[test]
 fn a_web_shell_that_is_dropped_is_taken_away_and_comes_back_exactly_as_it_was() {
+    let vault = tempfile::tempdir().expect("a folder");
+    taken_away_and_back(vault.path());
+}
+
+#[test]
+fn so_it_does_where_the_quarantine_lies_in_another_file_system() {
+    match tempfile::tempdir_in("/dev/shm") {
+        Ok(vault) => taken_away_and_back(vault.path()),
+        Err(error) => println!("skipped: there is no other file system: {error}"),
+    }
+}
+
+fn taken_away_and_back(vault: &Path) {
     if !nix::unistd::geteuid().is_root() {
         println!("skipped: only root may make a network namespace");
         return;
@@ -47,7 +60,7 @@ fn a_web_shell_that_is_dropped_is_taken_away_and_comes_back_exactly_as_it_was() 
         "[files]\npaths = [\"{}\"]\n[respond]\nmode = \"enforce\"\n[respond.quarantine]\ndirectory = \"{}\"\n\
          rules = [\"yara:perl_runs_what_is_asked\"]\n",
         watched.display(),
-        folder.path().join("vault").display()
+        vault.join("vault").display()
     );
     let mut line = Line::on(Some(&network.host), None, &settings);
     line.start_agent();
@@ -112,8 +125,11 @@ fn a_web_shell_that_is_dropped_is_taken_away_and_comes_back_exactly_as_it_was() 
     let outcome = taken(&mut line, &finding);
     assert_eq!(outcome["body"]["decision"], "applied", "{outcome}");
     assert!(!named.exists());
-    // What came back stays: it is no news.
+    // What came back stays: it is no news. Nor is anything on its way there and back.
     assert_eq!(Facts::of(&dropped).content, before.content);
+    let found = line.collect(&["findings", "--json"]);
+    let of_files = found.lines().filter(|text| text.contains("yara:"));
+    assert_eq!(of_files.count(), 2, "{found}");
     line.end_agent(false);
     line.end_collector(false);
 }
@@ -201,7 +217,22 @@ fn what_is_dropped_through_ssh_is_tied_to_the_login_and_its_address() {
                 .is_some_and(|path| path.contains("/sshd"))
         };
         assert!(ancestors.iter().any(|one| is_sshd(&one)), "{told}");
+        let told = line
+            .operate(&["explain", body["id"].as_str().expect("an id")])
+            .expect("its story");
+        for part in [
+            "  file          ",
+            "  program       ",
+            "  started by    ",
+            "  login         \"alice\" from 198.51.100.9",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
         if *path == keys {
+            assert!(
+                told.contains("  new line      \"ssh-ed25519 AAAA mallory@elsewhere\""),
+                "{told}"
+            );
             let change = &event["payload"]["change"];
             assert_eq!(
                 change["added"][0], "ssh-ed25519 AAAA mallory@elsewhere",

@@ -199,7 +199,7 @@ fn image(event: &Event) -> &str {
         Payload::Privilege(privilege) => of(&privilege.program),
         Payload::Signal(signal) => of(&signal.program),
         Payload::File(file) => file.writer.as_deref().map_or("", of),
-        Payload::Install(install) => of(&install.manager),
+        Payload::Install(install) => install.manager.as_deref().map_or("", of),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::enrich::Enricher;
 use crate::observation::{Body, Owned};
 use compact_str::CompactString;
-use picket_common::event::{Event, FileEvent, InstallEvent, Installed, Payload, Program};
+use picket_common::event::{Event, InstallEvent, Installed, Payload, Program};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
@@ -53,7 +53,7 @@ pub(super) struct Installs {
 
 /// What managers do in one go.
 struct Run {
-    manager: Program,
+    manager: Option<Box<Program>>,
     began: Timestamp,
     last: Timestamp,
     opened: Instant,
@@ -70,9 +70,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(file: &FileEvent, time: Timestamp) -> Option<Self> {
-        Some(Self {
-            manager: file.writer.as_deref()?.clone(),
+    fn new(time: Timestamp) -> Self {
+        Self {
+            manager: None,
             began: time,
             last: time,
             opened: Instant::now(),
@@ -83,7 +83,7 @@ impl Run {
             unowned: Vec::new(),
             unowned_files: 0,
             agreed: 0,
-        })
+        }
     }
 
     fn learn(&mut self, path: CompactString, owner: Option<CompactString>, times: u64) {
@@ -113,10 +113,10 @@ impl Run {
             unowned: self.unowned,
             agreed: self.agreed,
         };
-        let pid = event.manager.process.pid.to_le_bytes();
+        let pid = event.manager.as_ref().map_or(0, |manager| manager.process.pid);
         let began = self.began.as_micros().to_le_bytes();
         Event {
-            id: RecordId::derived(self.last, &[b"install", &began, &pid]),
+            id: RecordId::derived(self.last, &[b"install", &began, &pid.to_le_bytes()]),
             time: self.last,
             observed: jiff::Timestamp::now().into(),
             payload: Payload::Install(event.into()),
@@ -133,10 +133,11 @@ impl Installs {
         if !file.package_manager {
             return;
         }
-        if self.run.is_none() {
-            self.run = Run::new(file, event.time);
+        let run = self.run.get_or_insert_with(|| Run::new(event.time));
+        // Not every sensor sees who writes.
+        if run.manager.is_none() {
+            run.manager.clone_from(&file.writer);
         }
-        let Some(run) = &mut self.run else { return };
         (run.last, run.written) = (run.last.max(event.time), Instant::now());
         if let Some(owner) = &file.package {
             run.learn(file.path.clone(), Some(owner.clone()), 1);
@@ -269,7 +270,7 @@ fn path(event: &Event) -> Option<&CompactString> {
 mod tests {
     use super::*;
     use jiff::tz::TimeZone;
-    use picket_common::event::FileAction;
+    use picket_common::event::{FileAction, FileEvent};
     use picket_common::finding::{RuleRef, Severity};
     use picket_common::process::ProcessId;
 

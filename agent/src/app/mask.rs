@@ -49,13 +49,18 @@ impl Mask {
                 file.writer.iter_mut().for_each(|writer| self.program(writer));
                 if let Some(change) = &mut file.change {
                     change.added.truncate(LINES);
-                    for line in &mut change.added {
+                    for line in change.added.iter_mut().chain(&mut change.removed) {
                         self.line(line);
                         *line = kept(line);
                     }
                 }
             }
-            Payload::Install(install) => self.program(&mut install.manager),
+            Payload::Install(install) => {
+                install
+                    .manager
+                    .iter_mut()
+                    .for_each(|manager| self.program(manager));
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod deny_guard;
 mod doctor;
 mod enroll;
 mod explain;
+mod file;
 mod findings;
 mod kill;
 mod lines;

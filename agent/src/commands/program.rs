@@ -1,5 +1,6 @@
 //! The program of a finding as lines of its story: what it is, who started it, and through which login.
 
+use super::file;
 use picket_common::event::{Ancestor, Container, Event, ExecEvent, Login, Payload, Program};
 
 /// What there is to say of the program that an event is about: names of lines, each with its text.
@@ -11,8 +12,12 @@ pub(super) fn lines(event: &Event) -> Vec<(&'static str, String)> {
         Payload::Connect(connect) => did(&connect.program),
         Payload::Privilege(privilege) => did(&privilege.program),
         Payload::Signal(signal) => did(&signal.program),
-        Payload::File(file) => file.writer.as_deref().map_or_else(Vec::new, did),
-        Payload::Install(install) => did(&install.manager),
+        Payload::File(landed) => {
+            let mut lines = file::lines(landed);
+            lines.extend(landed.writer.as_deref().into_iter().flat_map(did));
+            lines
+        }
+        Payload::Install(install) => install.manager.as_deref().map_or_else(Vec::new, did),
     }
 }
 

@@ -54,7 +54,11 @@ pub(super) fn of_event(event: &Event) -> String {
             format!("{:?} {what}{}", file.path, by.unwrap_or_default())
         }
         Payload::Install(install) => {
-            let (who, files, named) = (program(&install.manager), install.files, install.packages.len());
+            let who = install
+                .manager
+                .as_deref()
+                .map_or_else(|| "somebody".to_owned(), program);
+            let (files, named) = (install.files, install.packages.len());
             let unowned = install.unowned_files;
             format!("{who} wrote {files} files of {named} packages, and {unowned} that no package owns")
         }

@@ -109,7 +109,7 @@ fn about(event: &Event) -> String {
             say(" by", Some(name(&signal.program)));
             say(" at", Some(name(&signal.target)));
         }
-        Payload::Install(install) => say(" by", Some(name(&install.manager))),
+        Payload::Install(install) => say(" by", install.manager.as_deref().map(name)),
         Payload::File(file) => {
             say(" in", Some(plain(&file.path)));
             say(" by", file.writer.as_deref().map(name));
@@ -133,7 +133,7 @@ fn user(event: &Event) -> Option<&compact_str::CompactString> {
         Payload::Privilege(privilege) => privilege.program.user.as_ref(),
         Payload::Signal(signal) => signal.program.user.as_ref(),
         Payload::File(file) => file.writer.as_ref().and_then(|writer| writer.user.as_ref()),
-        Payload::Install(install) => install.manager.user.as_ref(),
+        Payload::Install(install) => install.manager.as_ref().and_then(|manager| manager.user.as_ref()),
     }
 }
 

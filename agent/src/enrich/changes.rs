@@ -1,6 +1,7 @@
 //! What changed in the files that decide who may do what, and what is run.
 //!
-//! Of each such file a hash of every line is kept, and no content, so a change is told by its lines without a copy of the file.
+//! Of each such file a hash of every line is kept, so a change is told by its lines without a copy of the file; of a small one what may
+//! be kept of its lines as well, to tell which are gone.
 //! `kinds` knows which files they are, `lines` what of a line may be told, `baseline` how they are before anything changes.
 
 mod baseline;
@@ -10,6 +11,7 @@ mod lines;
 pub use lines::kept;
 
 use crate::observation::FileSeen;
+use compact_str::CompactString;
 use hashlink::LruCache;
 use kinds::Kinds;
 use lines::told;
@@ -30,14 +32,36 @@ const LINES: usize = 500_000;
 /// So many new lines are shown to rules, of so many bytes.
 const TOLD: usize = 512;
 const BYTES: usize = 64 << 10;
+/// Of a file with no more lines, of so many bytes, their text is kept.
+const SMALL: (usize, usize) = (128, 8 << 10);
+/// So much of all files together.
+const TEXTS: usize = 2 << 20;
+/// So many lines that are gone are told.
+const GONE: usize = 16;
 
 /// How the files were when they were last looked at.
 #[derive(Debug)]
 pub(super) struct Changes {
     kinds: Kinds,
-    known: LruCache<String, Vec<u64>>,
+    known: LruCache<String, Known>,
     lines: usize,
+    texts: usize,
     hasher: RandomState,
+}
+
+/// What is kept of a file.
+#[derive(Debug, Default)]
+struct Known {
+    /// Of each line.
+    hashes: Vec<u64>,
+    /// The lines, of a small file; else none.
+    texts: Vec<CompactString>,
+}
+
+impl Known {
+    fn bytes(&self) -> usize {
+        self.texts.iter().map(CompactString::len).sum()
+    }
 }
 
 impl Changes {
@@ -47,6 +71,7 @@ impl Changes {
             kinds: Kinds::new(),
             known: LruCache::new(FILES),
             lines: 0,
+            texts: 0,
             hasher: RandomState::new(),
         }
     }
@@ -57,11 +82,11 @@ impl Changes {
         let mut changes = Self::new();
         baseline::each(root, &mut |path, file| {
             seen(path, file);
-            if changes.kinds.of(path).is_some()
+            if let Some(kind) = changes.kinds.of(path)
                 && let Ok(Ok(content)) = read(file)
             {
-                let lines = changes.hashes(&content);
-                changes.keep(path, lines);
+                let known = changes.known(kind, &content);
+                changes.keep(path, known);
             }
         });
         changes
@@ -94,13 +119,13 @@ impl Changes {
 
     fn compare(&mut self, path: &str, content: &[u8], change: &mut FileChange) {
         let mut gone: HashMap<u64, u32> = HashMap::new();
-        for line in self.known.remove(path).unwrap_or_default() {
-            self.lines = self.lines.saturating_sub(1);
-            *gone.entry(line).or_default() += 1;
+        let before = self.forget(path);
+        for line in &before.hashes {
+            *gone.entry(*line).or_default() += 1;
         }
-        let hashes = self.hashes(content);
+        let now = self.known(change.kind, content);
         let mut bytes = 0;
-        for (line, hash) in lines::of(content).zip(&hashes) {
+        for (line, hash) in lines::of(content).zip(&now.hashes) {
             match gone.get_mut(hash) {
                 Some(count) if *count > 0 => *count -= 1,
                 _ => {
@@ -114,26 +139,45 @@ impl Changes {
             }
         }
         change.removed_count = gone.values().fold(0, |sum, count| sum.saturating_add(*count));
-        self.keep(path, hashes);
+        for (text, hash) in before.texts.into_iter().zip(&before.hashes) {
+            if let Some(count) = gone.get_mut(hash).filter(|count| **count > 0)
+                && change.removed.len() < GONE
+            {
+                *count -= 1;
+                change.removed.push(text);
+            }
+        }
+        self.keep(path, now);
     }
 
-    fn hashes(&self, content: &[u8]) -> Vec<u64> {
-        lines::of(content)
+    fn known(&self, kind: ChangeKind, content: &[u8]) -> Known {
+        let hashes: Vec<u64> = lines::of(content)
             .map(|line| self.hasher.hash_one(line))
-            .collect()
+            .collect();
+        let is_small = hashes.len() <= SMALL.0 && content.len() <= SMALL.1;
+        let texts = lines::of(content).filter(|_| is_small);
+        let texts = texts.map(|line| kept(&told(kind, line))).collect();
+        Known { hashes, texts }
     }
 
-    fn keep(&mut self, path: &str, lines: Vec<u64>) {
-        self.lines += lines.len();
-        self.lines -= self
-            .known
-            .insert(path.to_owned(), lines)
-            .map_or(0, |old| old.len());
-        while self.lines > LINES
+    fn keep(&mut self, path: &str, known: Known) {
+        self.forget(path);
+        self.lines += known.hashes.len();
+        self.texts += known.bytes();
+        self.known.insert(path.to_owned(), known);
+        while (self.lines > LINES || self.texts > TEXTS)
             && let Some((_, oldest)) = self.known.remove_lru()
         {
-            self.lines -= oldest.len();
+            self.lines -= oldest.hashes.len();
+            self.texts -= oldest.bytes();
         }
+    }
+
+    fn forget(&mut self, path: &str) -> Known {
+        let known = self.known.remove(path).unwrap_or_default();
+        self.lines -= known.hashes.len();
+        self.texts -= known.bytes();
+        known
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who installs packages.
 
 use picket_common::event::Program;
+use picket_common::time::Timestamp;
+use std::time::Duration;
 
 /// Programs that install packages, and what they call.
 const INSTALLERS: [&str; 20] = [
@@ -25,6 +27,8 @@ const INSTALLERS: [&str; 20] = [
     "yum",
     "zypper",
 ];
+/// So long after a package manager has ended, files may still come that it wrote.
+const LATELY: Duration = Duration::from_secs(10);
 /// Those of them that run all the time.
 const SERVICES: [&str; 2] = ["packagekitd", "snapd"];
 /// Where they lie. Only root writes there, and whoever is root needs no disguise.
@@ -51,9 +55,33 @@ pub(super) fn installs_packages(program: &Program) -> bool {
     executables.any(|executable| is_one_of(&INSTALLERS, executable))
 }
 
-/// Whether a program, run by that user, is about to install packages: those that always run are not.
-pub(super) fn is_installing(executable: &str, uid: u32) -> bool {
-    uid == 0 && is_one_of(&INSTALLERS, executable) && !is_one_of(&SERVICES, executable)
+/// When packages are installed, for where no sensor sees who writes.
+#[derive(Debug, Default)]
+pub(super) struct Installing {
+    /// Whether something that installs packages ran when that was last looked at.
+    pub(super) runs: bool,
+    /// When such began or ended last.
+    last: Option<Timestamp>,
+}
+
+impl Installing {
+    /// Whether a program, run by that user, is about to install packages: those that always run are not.
+    pub(super) fn is(executable: &str, uid: u32) -> bool {
+        uid == 0 && is_one_of(&INSTALLERS, executable) && !is_one_of(&SERVICES, executable)
+    }
+
+    /// A program began or ended.
+    pub(super) fn saw(&mut self, executable: &str, uid: u32, time: Timestamp) {
+        if Self::is(executable, uid) {
+            self.last = Some(time);
+        }
+    }
+
+    /// Whether packages were being installed at a time, or just before.
+    pub(super) fn at(&self, time: Timestamp) -> bool {
+        let lately = |ran: Timestamp| ran >= time || time.since(ran) <= LATELY;
+        self.runs || self.last.is_some_and(lately)
+    }
 }
 
 fn is_one_of(names: &[&str], executable: &str) -> bool {
@@ -92,5 +120,19 @@ mod tests {
             let found = installs_packages(&program(executable, parent, uid));
             assert_eq!(found, installs, "{executable} {parent} {uid}");
         }
+    }
+
+    #[test]
+    fn when_packages_are_installed_is_known_by_what_began_and_ended() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let mut installing = Installing::default();
+        assert!(!installing.at(at(100)));
+        installing.saw("/usr/lib/snapd/snapd", 0, at(100));
+        installing.saw("/usr/bin/dpkg", 1000, at(100));
+        assert!(!installing.at(at(100)));
+        installing.saw("/usr/bin/dpkg", 0, at(100));
+        assert!(installing.at(at(99)) && installing.at(at(109)) && !installing.at(at(111)));
+        installing.runs = true;
+        assert!(installing.at(at(500)));
     }
 }

@@ -27,7 +27,7 @@ use crate::parse::stamp::Calendar;
 use crate::parse::{auth, journal_json, scan, syslog};
 use compact_str::CompactString;
 use files::Files;
-use installers::{installs_packages, is_installing};
+use installers::installs_packages;
 use jiff::tz::TimeZone;
 use picket_common::event::{AuthEvent, Event, Payload, Program};
 use picket_common::ids::RecordId;
@@ -86,7 +86,7 @@ impl Enricher {
 
     /// Whether something runs that installs packages, as far as is known.
     pub fn installs(&self) -> bool {
-        self.programs.any(is_installing)
+        self.programs.installs()
     }
 
     /// The events of which more became known with the last observations.
@@ -114,7 +114,13 @@ impl Enricher {
             Body::File(file) => {
                 let mut event = file.event;
                 self.programs.complete(&mut event, observed);
-                event.package_manager = event.writer.as_deref().is_some_and(installs_packages);
+                let writer = event
+                    .writer
+                    .as_deref()
+                    .filter(|writer| writer.executable.is_some());
+                // Where no sensor sees who writes, it is the manager that runs.
+                event.package_manager =
+                    writer.map_or_else(|| self.programs.installs_at(observed), installs_packages);
                 Some((None, Payload::File(event.into())))
             }
             // Whoever asked takes the answer.

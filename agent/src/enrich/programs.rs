@@ -3,6 +3,7 @@
 use super::containers::Containers;
 use super::hashes::{Hash, Hashes};
 use super::inquiry::Inquiries;
+use super::installers::Installing;
 use super::logins::Logins;
 use super::processes::{Processes, Seen};
 use super::users::Users;
@@ -43,6 +44,7 @@ pub(super) struct Programs {
     looked: Option<Timestamp>,
     packages: Option<Timestamp>,
     forgotten: (Option<Timestamp>, u64),
+    installing: Installing,
     amended: Vec<Amended>,
 }
 
@@ -74,6 +76,7 @@ impl Programs {
             looked: None,
             packages: None,
             forgotten: (None, 0),
+            installing: Installing::default(),
             amended: Vec::new(),
         }
     }
@@ -104,6 +107,8 @@ impl Programs {
             ProcessSeen::Forked { parent, child } => return self.processes.fork(parent, child),
             ProcessSeen::Exec(mut exec) => {
                 let awaited = self.exec(&mut exec, time, source == EXEC_EBPF);
+                self.installing
+                    .saw(&exec.executable, exec.credentials.effective_uid, time);
                 let process = exec.process;
                 let event = self.event(source, (time, number, observed), process, Payload::Exec(exec));
                 if let Some(file) = awaited {
@@ -114,6 +119,9 @@ impl Programs {
             }
             ProcessSeen::Exited { process, status } => {
                 let program = self.program(process);
+                if let (Some(path), Some(user)) = (&program.executable, program.effective_uid) {
+                    self.installing.saw(path, user, time);
+                }
                 let began = self.clocks.filter(|_| program.process.is_certain());
                 let ran = began.map(|clocks| time.since(clocks.began(program.process.start)));
                 self.processes.end(process, time);
@@ -258,10 +266,15 @@ impl Programs {
             .is_some_and(|inquiries| inquiries.ask_owners(paths))
     }
 
-    /// Whether such a program runs, by its path and as such a user.
-    pub(super) fn any(&self, is: impl Fn(&str, u32) -> bool) -> bool {
+    /// Whether something runs that installs packages.
+    pub(super) fn installs(&self) -> bool {
         let mut running = self.processes.running().into_iter();
-        running.any(|seen| is(&seen.image.executable, seen.image.credentials.effective_uid))
+        running.any(|seen| Installing::is(&seen.image.executable, seen.image.credentials.effective_uid))
+    }
+
+    /// Whether something that installs packages ran at a time, or had just ended.
+    pub(super) fn installs_at(&self, time: Timestamp) -> bool {
+        self.installing.at(time)
     }
 
     /// Adds what is known of who wrote a file. What the sensor read while it wrote stays: it may be another program by now.
@@ -345,6 +358,7 @@ impl Programs {
         }
         self.looked = Some(now);
         self.users.look(now);
+        self.installing.runs = self.installs();
         self.clocks = Clocks::read().ok().or(self.clocks);
         self.host = nix::unistd::gethostname()
             .ok()

@@ -123,13 +123,18 @@ impl Extent {
                 self.program(&mut signal.program);
                 self.program(&mut signal.target);
             }
-            Payload::Install(install) => self.program(&mut install.manager),
+            Payload::Install(install) => install
+                .manager
+                .iter_mut()
+                .for_each(|manager| self.program(manager)),
             Payload::File(file) => {
                 self.cut(&mut file.path);
                 file.target.iter_mut().for_each(|target| self.cut(target));
                 if let Some(change) = &mut file.change {
                     change.added.truncate(self.args);
-                    change.added.iter_mut().for_each(|line| self.cut(line));
+                    change.removed.truncate(self.args);
+                    let lines = change.added.iter_mut().chain(&mut change.removed);
+                    lines.for_each(|line| self.cut(line));
                 }
                 if let Some(content) = &mut file.content {
                     content.matches.truncate(self.args);

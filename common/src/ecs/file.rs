@@ -1,6 +1,6 @@
 //! Files that landed as JSON.
 
-use super::program::done_by;
+use super::program::done_by_somebody;
 use super::put;
 use crate::event::{FileBefore, FileChange, FileContent, FileEvent};
 use crate::time::Timestamp;
@@ -9,17 +9,7 @@ use serde_json::{Map, Value, json};
 /// One file that landed as a nested ECS object.
 pub fn file(event: &FileEvent, time: Option<Timestamp>) -> Value {
     let action = event.action.as_str();
-    let mut root = match &event.writer {
-        Some(writer) => done_by(writer, time, (action, "file", &["change"])),
-        None => {
-            let mut root = Map::new();
-            put(&mut root, &["@timestamp"], time.map(|time| time.to_string()));
-            put(&mut root, &["event", "action"], Some(action));
-            put(&mut root, &["event", "category"], Some(json!(["file"])));
-            put(&mut root, &["event", "type"], Some(json!(["change"])));
-            root
-        }
-    };
+    let mut root = done_by_somebody(event.writer.as_deref(), time, (action, "file", &["change"]));
     let mut put_file = |path: &str, value: Option<Value>| put(&mut root, &["file", path], value);
     let path = event.path.as_str();
     put_file("path", Some(path.into()));
@@ -78,6 +68,8 @@ fn changed(change: &FileChange) -> Map<String, Value> {
     let added = Some(json!(change.added)).filter(|_| !change.added.is_empty());
     put(&mut made, &["added"], added);
     put(&mut made, &["added_count"], Some(change.added_count));
+    let removed = Some(json!(change.removed)).filter(|_| !change.removed.is_empty());
+    put(&mut made, &["removed"], removed);
     put(&mut made, &["removed_count"], Some(change.removed_count));
     put(&mut made, &["unknown"], change.unknown.as_deref());
     made

@@ -1,6 +1,6 @@
 //! Packages that were installed as JSON.
 
-use super::program::done_by;
+use super::program::done_by_somebody;
 use super::put;
 use crate::event::InstallEvent;
 use crate::time::Timestamp;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 /// What package managers did in one go as a nested ECS object.
 pub fn install(event: &InstallEvent, time: Option<Timestamp>) -> Value {
-    let mut root = done_by(&event.manager, time, ("install", "package", &["installation"]));
+    let kind = ("install", "package", &["installation"][..]);
+    let mut root = done_by_somebody(event.manager.as_deref(), time, kind);
     put(&mut root, &["event", "start"], Some(event.began.to_string()));
     let mut put_own = |name: &str, value: Value| put(&mut root, &["picket", "install", name], Some(value));
     put_own("packages", json!(event.packages));

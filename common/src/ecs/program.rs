@@ -70,7 +70,7 @@ pub fn signal(event: &SignalEvent, time: Option<Timestamp>) -> Value {
 }
 
 /// An event of a program: action, category and types of ECS, and who it was.
-pub(super) fn done_by(
+fn done_by(
     program: &Program,
     time: Option<Timestamp>,
     (action, category, types): (&str, &str, &[&str]),
@@ -92,6 +92,23 @@ pub(super) fn done_by(
     put(&mut root, &["picket", "process", "start"], start(program.process));
     let (login, container) = (program.login.as_deref(), program.container.as_deref());
     whence(&mut root, &program.ancestors, login, container);
+    root
+}
+
+/// The same where it may not be known who it was.
+pub(super) fn done_by_somebody(
+    program: Option<&Program>,
+    time: Option<Timestamp>,
+    (action, category, types): (&str, &str, &[&str]),
+) -> Map<String, Value> {
+    if let Some(program) = program {
+        return done_by(program, time, (action, category, types));
+    }
+    let mut root = Map::new();
+    put(&mut root, &["@timestamp"], time.map(|time| time.to_string()));
+    put(&mut root, &["event", "action"], Some(action));
+    put(&mut root, &["event", "category"], Some(json!([category])));
+    put(&mut root, &["event", "type"], Some(json!(types)));
     root
 }
 

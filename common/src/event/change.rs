@@ -16,7 +16,11 @@ pub struct FileChange {
     /// `picket.file.change.added_count`
     #[serde(default)]
     pub added_count: u32,
-    /// `picket.file.change.removed_count`: of what is gone only this is known, as the agent keeps no copy of the file.
+    /// `picket.file.change.removed`: lines that are gone, of a small file: the first of them, as they are kept. Of a large one none,
+    /// as the agent keeps no copy of it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub removed: Vec<CompactString>,
+    /// `picket.file.change.removed_count`
     #[serde(default)]
     pub removed_count: u32,
     /// `picket.file.change.unknown`: why the lines are not known, such as that the file is too long.
@@ -31,6 +35,7 @@ impl FileChange {
             kind,
             added: Vec::new(),
             added_count: 0,
+            removed: Vec::new(),
             removed_count: 0,
             unknown: None,
         }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 /// What package managers did to files in one go, told once. Field docs name the ECS 9 field that carries each.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct InstallEvent {
-    /// `process.*`: who wrote the first of the files.
-    pub manager: Program,
+    /// `process.*`: who wrote the first of the files; `None` where no sensor sees who writes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub manager: Option<Box<Program>>,
     /// `event.start`: when that was.
     pub began: Timestamp,
     /// `picket.install.packages`: the packages that own files, the one with the most first; at most [`InstallEvent::MOST`].

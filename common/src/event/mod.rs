@@ -83,7 +83,7 @@ impl Event {
             Payload::Privilege(privilege) => Some(privilege.program.process),
             Payload::Signal(signal) => Some(signal.program.process),
             Payload::File(file) => file.writer.as_ref().map(|writer| writer.process),
-            Payload::Install(install) => Some(install.manager.process),
+            Payload::Install(install) => install.manager.as_ref().map(|manager| manager.process),
         }
     }
 
@@ -97,7 +97,7 @@ impl Event {
             Payload::Privilege(privilege) => &privilege.program,
             Payload::Signal(signal) => &signal.program,
             Payload::File(file) => file.writer.as_deref()?,
-            Payload::Install(install) => &install.manager,
+            Payload::Install(install) => install.manager.as_deref()?,
         };
         program.login.as_deref()
     }

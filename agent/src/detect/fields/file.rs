@@ -31,6 +31,7 @@ pub(super) const OWN: &[&str] = &[
     "picket.file.change.kind",
     "picket.file.change.added",
     "picket.file.change.added_count",
+    "picket.file.change.removed",
     "picket.file.change.removed_count",
     "picket.file.change.unknown",
     "picket.file.before.size",
@@ -118,6 +119,7 @@ fn of_change<'a>(change: &'a FileChange, part: &str) -> Option<EventValue<'a>> {
         "kind" => text(Some(change.kind.as_str())),
         "added" => list(change.added.iter().map(compact_str::CompactString::as_str)),
         "added_count" => number(change.added_count),
+        "removed" => list(change.removed.iter().map(compact_str::CompactString::as_str)),
         "removed_count" => number(change.removed_count),
         "unknown" => text(change.unknown.as_deref()),
         _ => None,
@@ -183,6 +185,7 @@ mod tests {
         }));
         let mut change = FileChange::new(ChangeKind::Cron);
         change.added = vec!["* * * * * root id".into(), "# x".into()];
+        change.removed = vec!["# y".into()];
         (change.added_count, change.removed_count) = (2, 1);
         (change.unknown, file.package_manager) = (Some("the file is no text".into()), true);
         file.change = Some(change.into());

@@ -103,6 +103,7 @@ fn change_of(change: &mut FileChange, part: &str, name: &str, wish: &Wish) -> Ma
         }
         "added" => change.added.push(text.into()),
         "added_count" => change.added_count = number(name, &text)?,
+        "removed" => change.removed.push(text.into()),
         "removed_count" => change.removed_count = number(name, &text)?,
         "unknown" => change.unknown = Some(text.into()),
         _ => return Err(Unmade::Field(name.to_owned())),

@@ -148,6 +148,40 @@ impl Kinds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_settings_watch_by_themselves_where_such_files_lie_and_not_where_all_day_is_written() {
+        let watched = crate::config::Files::default();
+        let is_watched = |path: &str| watched.paths.iter().any(|own| Path::new(path).starts_with(own));
+        for (kind, texts) in PATTERNS {
+            for text in *texts {
+                // What may be anywhere is in somebody's home.
+                let place = text.replacen("**/", "/home/a/", usize::from(text.starts_with("**")));
+                assert!(is_watched(&place), "{kind:?} {place}");
+            }
+        }
+        for path in [
+            "/root/.ssh/authorized_keys",
+            "/var/www/html/x.php",
+            "/srv/www/x.php",
+            "/usr/local/bin/x",
+            "/bin/x",
+        ] {
+            assert!(is_watched(path), "{path}");
+        }
+        for path in [
+            "/var/log/syslog",
+            "/proc/1/status",
+            "/sys/x",
+            "/var/cache/apt/x",
+            "/var/lib/mysql/x",
+            "/var/lib/docker/x",
+            "/dev/null",
+        ] {
+            assert!(!is_watched(path), "{path}");
+        }
+    }
 
     #[test]
     fn every_pattern_is_read_and_the_usual_files_are_known() {

