@@ -42,8 +42,8 @@ pub trait Denier: Send {
     /// What becomes of a denial: [`Decision::Applied`], or [`Decision::Simulated`] when it changes nothing.
     fn decides(&self) -> Decision;
 
-    /// Denies these files, and no others.
-    fn deny(&mut self, files: &[DeniedFile]) -> Result<(), DenyError>;
+    /// Denies these files, and no others. The spared, by device and inode, start all the same as long as they are root's.
+    fn deny(&mut self, files: &[DeniedFile], spared: Vec<(u64, u64)>) -> Result<(), DenyError>;
 
     /// What happened since this was last asked.
     fn hear(&mut self) -> Heard;
@@ -151,7 +151,7 @@ impl Denier for Gate {
         Decision::Applied
     }
 
-    fn deny(&mut self, files: &[DeniedFile]) -> Result<(), DenyError> {
+    fn deny(&mut self, files: &[DeniedFile], spared: Vec<(u64, u64)>) -> Result<(), DenyError> {
         self.wanted = !files.is_empty();
         if !self.wanted {
             self.process = None;
@@ -162,6 +162,7 @@ impl Denier for Gate {
             number: self.number,
             files: files.to_vec(),
             places: self.places.clone().unwrap_or_else(places),
+            spared,
         };
         let held = self.process.take().map(|process| process.hold(&wanted));
         self.process = Some(match held {

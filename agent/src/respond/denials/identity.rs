@@ -44,6 +44,7 @@ pub(super) fn identify(file: &File, path: &Path) -> io::Result<DeniedFile> {
         size: data.len(),
         changed: changed(&data),
         sha256,
+        copies_start: false,
     })
 }
 
@@ -63,10 +64,11 @@ pub(super) fn find<'a>(
     if let Some(found) = denied.iter().find(is_it) {
         return Ok(Some(found));
     }
-    let mut alike = denied
-        .iter()
-        .filter(|denied| denied.size == data.len() && denied.sha256.is_some())
-        .peekable();
+    let may_be = |denied: &&DeniedFile| {
+        let own = (denied.device, denied.inode) == (data.dev(), data.ino());
+        denied.size == data.len() && denied.sha256.is_some() && (own || !denied.copies_start)
+    };
+    let mut alike = denied.iter().filter(may_be).peekable();
     if alike.peek().is_none() || data.len() > LONGEST {
         return Ok(None);
     }
@@ -80,7 +82,7 @@ fn changed(data: &Metadata) -> i64 {
         .saturating_add(data.ctime_nsec())
 }
 
-fn sha256(file: &File, mut alive: impl FnMut()) -> io::Result<String> {
+pub(super) fn sha256(file: &File, mut alive: impl FnMut()) -> io::Result<String> {
     let (mut hash, mut buffer, mut at) = (Sha256::new(), vec![0; 128 << 10], 0);
     // It may grow while it is read.
     while at <= LONGEST {

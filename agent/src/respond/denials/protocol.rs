@@ -12,6 +12,8 @@ pub(super) struct Wanted {
     pub(super) files: Vec<DeniedFile>,
     /// A path in each file system whose programs are judged.
     pub(super) places: Vec<PathBuf>,
+    /// By device and inode: what starts whatever is denied, as long as it is root's.
+    pub(super) spared: Vec<(u64, u64)>,
 }
 
 /// What the gatekeeper says.

@@ -5,9 +5,10 @@ use crate::respond::kills::tests::{inside, now, stray};
 use crate::respond::{Guard, HostFacts, Ledger, Response};
 use crate::sys::Pidfd;
 use crate::sys::{Signal, proc};
+use picket_common::event::{FileIdentity, FileRef};
 use picket_common::finding::{RuleRef, Severity};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -50,12 +51,27 @@ impl Lab {
             .status()
             .unwrap();
         assert!(mounted.success());
-        let own = std::env::current_exe().unwrap().display().to_string();
-        let test = "respond::denials::tests::the_gatekeeper_ends_when_the_agent_does";
-        let command = [&own, "--exact", test, "--nocapture", GATEKEEPER].map(str::to_owned);
-        let gate = Gate::only(command.to_vec(), vec![folder.path().to_owned()]);
-        let response = stage(&Respond::default(), gate);
-        Self { folder, response }
+        let gate = gate(folder.path());
+        let denials = Denials::new(&Respond::default(), Box::new(gate));
+        Self {
+            response: desk_of(denials),
+            folder,
+        }
+    }
+
+    /// One whose host has its folders in the file system of the test's own.
+    fn with_host() -> Self {
+        let mut lab = Self::start();
+        let root = fs::canonicalize(lab.folder.path()).unwrap();
+        let mut denials = Denials::new(&Respond::default(), Box::new(lab.gate()));
+        denials.critical = Critical::below(root, &[]);
+        lab.response = desk_of(denials);
+        lab
+    }
+
+    /// Denies in the file system of the test's own.
+    fn gate(&self) -> Gate {
+        gate(self.folder.path())
     }
 
     /// A program that says who it is, and whose content is like no other's.
@@ -76,6 +92,7 @@ impl Lab {
             size: 0,
             changed: 0,
             sha256: None,
+            copies_start: false,
         };
         let target = Target::DenyExec(Box::new(file));
         let mut outcomes = self.response.order(target, None, "by hand", now()).unwrap();
@@ -84,12 +101,22 @@ impl Lab {
     }
 }
 
+fn gate(folder: &Path) -> Gate {
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let test = "respond::denials::tests::the_gatekeeper_ends_when_the_agent_does";
+    let command = [&own, "--exact", test, "--nocapture", GATEKEEPER].map(str::to_owned);
+    Gate::only(command.to_vec(), vec![folder.to_owned()])
+}
+
 fn stage(settings: &Respond, denier: impl Denier + 'static) -> Response {
+    desk_of(Denials::new(settings, Box::new(denier)))
+}
+
+fn desk_of(denials: Denials) -> Response {
     let facts = HostFacts {
         networks: Vec::new(),
         live: true,
     };
-    let denials = Denials::new(settings, Box::new(denier));
     Response::new(
         Guard::new(facts, &[]),
         Ledger::in_memory(),
@@ -151,6 +178,59 @@ fn a_denied_program_and_its_copies_do_not_start_until_it_is_undone() {
     assert_eq!(undone[0].decision, Decision::Undone);
     assert!(starts(&miner) && starts(&other));
     assert_eq!(lab.response.take_lost(), []);
+}
+
+#[test]
+fn a_copy_of_the_hosts_shell_is_denied_and_the_shell_starts() {
+    if !inside("respond::denials::tests::a_copy_of_the_hosts_shell_is_denied_and_the_shell_starts") {
+        return;
+    }
+    let mut lab = Lab::with_host();
+    let folder = lab.folder.path().to_owned();
+    let (shell, copy, image) = (
+        folder.join("bin/sh"),
+        folder.join("x"),
+        folder.join("image/bin/sh"),
+    );
+    for path in [&shell, &copy, &image] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy("/bin/sh", path).unwrap();
+    }
+    let runs = |path: &Path| match Command::new(path).args(["-c", "exit 0"]).status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            assert_eq!(error.raw_os_error(), Some(1), "{error}");
+            false
+        }
+    };
+    let outcome = lab.deny(&copy);
+    assert_eq!(outcome.decision, Decision::Applied, "{outcome:?}");
+    assert!(outcome.action.reason.contains("this file alone"), "{outcome:?}");
+    assert!(runs(&shell) && runs(&image));
+    assert!(!runs(&copy));
+    // A new time, a new mode and another name are no other file; another inode is one.
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o700)).unwrap();
+    let renamed = folder.join("y");
+    fs::rename(&copy, &renamed).unwrap();
+    assert!(!runs(&renamed));
+    fs::remove_file(&renamed).unwrap();
+    assert!(runs(&shell));
+
+    // The gatekeeper itself lets it start, should its content be denied all the same: only while nobody but root could have
+    // written it.
+    let mut gate = lab.gate();
+    let mut denied = identity::identify(&File::open(&image).unwrap(), &image).unwrap();
+    denied.inode = 0;
+    let data = fs::metadata(&shell).unwrap();
+    gate.deny(&[denied], vec![(data.dev(), data.ino())]).unwrap();
+    assert!(runs(&shell) && !runs(&image));
+    fs::set_permissions(&shell, fs::Permissions::from_mode(0o777)).unwrap();
+    drop(gate);
+    let mut gate = lab.gate();
+    let mut denied = identity::identify(&File::open(&image).unwrap(), &image).unwrap();
+    denied.inode = 0;
+    gate.deny(&[denied], vec![(data.dev(), data.ino())]).unwrap();
+    assert!(!runs(&shell));
 }
 
 /// The gatekeeper of this test: its one child that has that argument.
@@ -220,7 +300,12 @@ fn finding(process: ProcessId) -> Finding {
         source: None,
         user: None,
         process: Some(process),
-        file: None,
+        file: Some(Box::new(FileRef {
+            path: proc::executable(process.pid).unwrap().as_path().into(),
+            identity: proc::executable_file(process.pid)
+                .map(|(device, inode)| FileIdentity { device, inode }),
+            sha256: None,
+        })),
         events: Vec::new(),
         suggests: vec!["deny_exec".to_owned()],
     }
@@ -301,6 +386,7 @@ fn what_a_host_cannot_do_without_is_spared_and_what_only_calls_itself_so_is_not(
             size: 0,
             changed: 0,
             sha256: None,
+            copies_start: false,
         };
         let target = Target::DenyExec(Box::new(file));
         let outcomes = response.order(target, None, "by hand", now()).unwrap();
