@@ -238,6 +238,11 @@ impl Responder for Denials {
         if !desk.guard.is_live() || finding.process != Some(process) {
             return Ok(Vec::new());
         }
+        if !identity::is_judged(finding, &file) {
+            let action = self.wanted(finding, identity::judged(finding, &path), now);
+            let because = "its process runs another program by now than the one that was judged".to_owned();
+            return Ok(vec![desk.note(action, Decision::Failed { because }, now)?]);
+        }
         let known = self.files();
         if let Ok(Some(_)) = identity::find(&known, &file, || {}) {
             return Ok(Vec::new());

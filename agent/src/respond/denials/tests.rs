@@ -371,6 +371,49 @@ fn a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many(
 }
 
 #[test]
+fn a_process_that_runs_another_program_by_now_has_none_denied() {
+    if !inside("respond::denials::tests::a_process_that_runs_another_program_by_now_has_none_denied") {
+        return;
+    }
+    let mut lab = Lab::start();
+    let folder = lab.folder.path();
+    let (miner, other) = (folder.join("miner"), folder.join("other"));
+    for (path, more) in [(&miner, "1"), (&other, "2")] {
+        let mut bytes = fs::read("/bin/bash").unwrap();
+        bytes.extend_from_slice(more.as_bytes());
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let go = folder.join("go");
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let script = format!(
+        "{} -c 'echo $$; echo ready; read line < {}; exec {} -c \"read line < {}\"' &",
+        miner.display(),
+        go.display(),
+        other.display(),
+        go.display()
+    );
+    let process = stray(&script);
+    let judged = finding(process);
+    fs::write(&go, "\n").unwrap();
+    let begun = Instant::now();
+    while proc::executable(process.pid).as_deref() != Some(&other) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let outcomes = lab.response.consider(&judged, now()).unwrap();
+    assert!(
+        matches!(&outcomes[..], [Outcome { decision: Decision::Failed { because }, action, .. }]
+            if because.contains("another program by now") && action.target.to_string().contains("miner")),
+        "{outcomes:?}"
+    );
+    assert_eq!(lab.response.held().count(), 0);
+    // The finding of the program that it runs does.
+    let outcomes = lab.response.consider(&finding(process), now()).unwrap();
+    assert_eq!(outcomes[0].decision, Decision::Applied, "{outcomes:?}");
+    Pidfd::open(process).unwrap().signal(Signal::KILL).unwrap();
+}
+
+#[test]
 fn what_a_host_cannot_do_without_is_spared_and_what_only_calls_itself_so_is_not() {
     let mut settings = Respond::default();
     let folder = tempfile::tempdir().unwrap();
