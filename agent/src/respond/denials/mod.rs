@@ -7,7 +7,10 @@ mod gate;
 mod gatekeeper;
 mod heard;
 pub(super) mod identity;
+mod letters;
+mod mounts;
 mod protocol;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -134,6 +137,13 @@ impl Denials {
         }
     }
 
+    /// What comes of taking one back that is no longer denied.
+    fn undone(&mut self, held: Held, desk: &mut Desk, now: Timestamp) -> Done {
+        let mut outcomes = self.hear(std::slice::from_ref(&held), desk, now)?;
+        outcomes.push(desk.note(held.action, Decision::Undone, now)?);
+        Ok(outcomes)
+    }
+
     fn act(&mut self, mut action: Action, refused: Option<String>, desk: &mut Desk, now: Timestamp) -> Done {
         let refused = self
             .off
@@ -184,7 +194,7 @@ impl Denials {
         if let Err(error) = self.put() {
             tracing::error!("{error}");
         }
-        let mut outcomes = Vec::new();
+        let mut outcomes = self.hear(&ended, desk, now)?;
         for mut held in ended {
             held.action
                 .reason
@@ -295,10 +305,7 @@ impl Responder for Denials {
         let at = self.held.iter().position(is_it)?;
         let held = self.held.remove(at);
         Some(match self.put() {
-            Ok(()) => {
-                let noted = desk.note(held.action, Decision::Undone, now);
-                noted.map(|outcome| vec![outcome]).map_err(UndoError::from)
-            }
+            Ok(()) => self.undone(held, desk, now).map_err(UndoError::from),
             Err(error) => {
                 let because = format!("it could not be taken back: {error}");
                 let action = held.action.clone();
@@ -317,7 +324,7 @@ impl Responder for Denials {
     }
 
     fn reconcile(&mut self, desk: &mut Desk, now: Timestamp, always: bool) -> Done {
-        let mut outcomes = Vec::new();
+        let mut outcomes = self.hear(&[], desk, now)?;
         for mut action in std::mem::take(&mut self.former) {
             let because = self
                 .off
@@ -334,7 +341,6 @@ impl Responder for Denials {
             tracing::error!("programs start that are denied: {error}");
         }
         self.renew_spared();
-        outcomes.extend(self.hear(desk, now)?);
         Ok(outcomes)
     }
 
@@ -347,7 +353,7 @@ impl Responder for Denials {
         if let Err(error) = self.put() {
             tracing::error!("what is over is still denied: {error}");
         }
-        let mut outcomes = Vec::new();
+        let mut outcomes = self.hear(&over, desk, now)?;
         for held in over {
             outcomes.push(desk.note(held.action, Decision::Expired, now)?);
         }
