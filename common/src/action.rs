@@ -122,7 +122,7 @@ pub enum Scope {
     Session,
 }
 
-/// A program that nobody is to start: this file, and any with the same content.
+/// A program that nobody is to start: this file, and as a rule any with the same content.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DeniedFile {
     /// Where it lay when it was judged.
@@ -138,6 +138,9 @@ pub struct DeniedFile {
     /// The SHA-256 of its content, in hexadecimal; `None` where it is too long to be read in time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sha256: Option<String>,
+    /// Other files with this content start: the host cannot do without one of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub copies_start: bool,
 }
 
 /// What became of an action.

@@ -123,6 +123,17 @@ fn a_denied_program_does_not_start_and_whatever_happens_to_the_agent_holds_nobod
     assert!(undone.contains("was taken back"), "{undone}");
     assert!(starts(&host, miner));
     wait_until("nobody asks any more", || gatekeeper(&line).is_none());
+    // A copy of the host's own shell is denied; the shell is not.
+    host.run("cp", &["/bin/sh", "/var/x"]);
+    let shell = |program: &str| {
+        let output = host.command(program).args(["-c", "exit 0"]).output();
+        output.expect("nsenter starts").status.success()
+    };
+    assert!(shell("/var/x"));
+    line.operate(&["deny", "add", "/var/x", "--minutes", "5"])
+        .unwrap();
+    assert!(!shell("/var/x") && shell("/bin/sh"));
+    line.operate(&["deny", "remove", "/var/x"]).unwrap();
     for program in ["/bin/sh", "/usr/sbin/sshd"] {
         let refused = line.operate(&["deny", "add", program]).unwrap_err();
         assert!(refused.contains("a host cannot do without"), "{refused}");

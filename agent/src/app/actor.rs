@@ -168,7 +168,11 @@ impl Actor {
             match ask {
                 Ok(ask) => self.answer(ask),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // What happened until now is written down at least, and told by the next start.
+                    let last = self.response.reconcile(now, false);
+                    return self.tell(last);
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ impl Deny {
                     size: 0,
                     changed: 0,
                     sha256: None,
+                    copies_start: false,
                 };
                 let target = Target::DenyExec(Box::new(file));
                 let ttl = minutes.map(|minutes| u64::from(minutes) * 60);

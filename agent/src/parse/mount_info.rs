@@ -7,6 +7,8 @@ use std::path::PathBuf;
 /// One mount.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mount {
+    /// The device's number, as `98:0`.
+    pub device: String,
     /// Where.
     pub point: PathBuf,
     /// The type of its file system, as `ext4`.
@@ -21,9 +23,11 @@ pub fn mounts(text: &[u8]) -> Vec<Mount> {
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
-    let point = plain(fields.nth(4)?);
+    let device = fields.nth(2)?;
+    let point = plain(fields.nth(1)?);
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Mount {
+        device: String::from_utf8_lossy(device).into_owned(),
         point: OsString::from_vec(point).into(),
         kind: String::from_utf8_lossy(kind).into_owned(),
     })
@@ -58,11 +62,18 @@ mod tests {
         let mounts = mounts(text);
         let points: Vec<_> = mounts
             .iter()
-            .map(|mount| (mount.point.to_str().unwrap(), mount.kind.as_str()))
+            .map(|mount| {
+                let point = mount.point.to_str().unwrap();
+                (mount.device.as_str(), point, mount.kind.as_str())
+            })
             .collect();
         assert_eq!(
             points,
-            [("/", "ext4"), ("/mnt/a b\n\\", "tmpfs"), ("/y\\9", "fuse.sshfs")]
+            [
+                ("8:1", "/", "ext4"),
+                ("0:5", "/mnt/a b\n\\", "tmpfs"),
+                ("0:6", "/y\\9", "fuse.sshfs")
+            ]
         );
     }
 

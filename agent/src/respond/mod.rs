@@ -6,6 +6,7 @@ mod blocks;
 mod denials;
 mod desk;
 mod facts;
+mod folders;
 mod guard;
 mod kills;
 mod ledger;

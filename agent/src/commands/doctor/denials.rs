@@ -8,7 +8,9 @@ use std::io;
 
 const NAME: &str = "denials";
 /// What no gate before files sees.
-const BLIND: &str = "programs that exist only in memory (memfd) and scripts given to a shell are not seen";
+const BLIND: &str = "not seen are programs that exist only in memory (memfd), scripts given to a shell, programs on file systems of \
+    the network and of other programs (nfs, cifs, fuse and the like) or that only containers and other views have mounted, copies of \
+    files over 64 MiB, and what is written through a map into a file that was let start before";
 
 pub(super) fn check(settings: &Respond) -> Check {
     if settings.mode == Mode::Monitor {

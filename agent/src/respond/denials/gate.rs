@@ -1,22 +1,23 @@
 //! The agent's side of the gatekeeper: it is started with the first denial, told what is denied, and heard.
 
-use super::protocol::{Said, Wanted};
+use super::protocol::{Holds, Said, Wanted};
+use super::refusals::Refusals;
 use picket_common::action::{Decision, DeniedFile};
-use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the gatekeeper may take to hold what is wanted.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// File systems that hold programs and that no server far away can make wait.
-const KINDS: [&str; 21] = [
-    "bcachefs", "btrfs", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs",
-    "msdos", "ntfs3", "overlay", "ramfs", "reiserfs", "squashfs", "tmpfs", "vfat", "xfs", "zfs",
-];
+/// How long it may take to say the last.
+const LAST: Duration = Duration::from_millis(400);
+/// Why programs were not judged.
+pub(super) const ENDED: &str =
+    "the gatekeeper had ended: programs were let start until it was there again, at least this one";
 
 /// Nothing can be denied.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +43,8 @@ pub trait Denier: Send {
     /// What becomes of a denial: [`Decision::Applied`], or [`Decision::Simulated`] when it changes nothing.
     fn decides(&self) -> Decision;
 
-    /// Denies these files, and no others.
-    fn deny(&mut self, files: &[DeniedFile]) -> Result<(), DenyError>;
+    /// Denies these files, and no others. The spared, by device and inode, start all the same as long as they are root's.
+    fn deny(&mut self, files: &[DeniedFile], spared: Vec<(u64, u64)>) -> Result<(), DenyError>;
 
     /// What happened since this was last asked.
     fn hear(&mut self) -> Heard;
@@ -52,21 +53,59 @@ pub trait Denier: Send {
 /// What a [`Denier`] tells.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Who was kept from starting which file: its pid and when it was started.
-    pub denied: Vec<(DeniedFile, u32, u64)>,
+    /// Who was kept from starting which file.
+    pub denied: Refusals,
     /// How many programs were let start without being judged, and why.
     pub unjudged: Option<(u64, String)>,
     /// Nothing is denied any more, and should be.
     pub ended: bool,
 }
 
+impl Heard {
+    fn lose(&mut self, count: u64, reason: String) {
+        let before = self.unjudged.as_ref().map_or(0, |(count, _)| *count);
+        self.unjudged = Some((before.saturating_add(count), reason));
+    }
+}
+
+/// What was said and nobody has asked for yet. It is small: the refusals are summed.
+#[derive(Clone, Debug, Default)]
+struct Ear(Arc<Mutex<Heard>>);
+
+impl Ear {
+    /// Takes in all that is said, until the gatekeeper ends; what waits for the gatekeeper to hold is told that it does.
+    fn listen(&self, lines: impl Iterator<Item = io::Result<String>>, holds: &Sender<Holds>) {
+        // Whatever else a library may print there is none of what it says.
+        let said = lines.map_while(Result::ok).filter(|line| line.starts_with('{'));
+        for line in said {
+            match serde_json::from_str(&line) {
+                // Nobody may wait for it any more.
+                Ok(Said::Holds(held)) => drop(holds.send(held)),
+                Ok(Said::Refused { file, refused }) => self.with(|heard| heard.denied.add(file, refused)),
+                Ok(Said::Unjudged { count, reason }) => self.with(|heard| heard.lose(count, reason)),
+                Ok(Said::Unseen { place, reason }) => {
+                    tracing::warn!("programs on {} are not denied: {reason}", place.display());
+                }
+                Err(error) => self.with(|heard| {
+                    heard.lose(1, format!("what the gatekeeper said could not be read: {error}"));
+                }),
+            }
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Heard) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Denies through a process of its own.
 pub struct Gate {
     /// The program, with its arguments.
     command: Vec<String>,
-    /// Where the file systems are that it watches; `None` is all that hold programs.
-    places: Option<Vec<PathBuf>>,
+    /// Where the file systems are mounted that it watches, here or further down.
+    below: PathBuf,
     process: Option<Process>,
+    ear: Ear,
     number: u64,
     /// Something is to be denied.
     wanted: bool,
@@ -76,9 +115,9 @@ struct Process {
     child: Child,
     /// Closed, it ends.
     wanted: Option<ChildStdin>,
-    said: Receiver<Said>,
-    /// What came while something else was waited for.
-    waiting: Vec<Said>,
+    /// What it holds; closed once it has said all.
+    holds: Receiver<Holds>,
+    ear: Ear,
 }
 
 impl Gate {
@@ -86,8 +125,9 @@ impl Gate {
     pub fn new() -> Self {
         Self {
             command: ["/proc/self/exe", "deny-guard"].map(str::to_owned).to_vec(),
-            places: None,
+            below: PathBuf::from("/"),
             process: None,
+            ear: Ear::default(),
             number: 0,
             wanted: false,
         }
@@ -95,13 +135,11 @@ impl Gate {
 
     /// One that watches only some file systems, and runs another program.
     #[cfg(test)]
-    pub(super) fn only(command: Vec<String>, places: Vec<PathBuf>) -> Self {
+    pub(super) fn only(command: Vec<String>, below: PathBuf) -> Self {
         Self {
             command,
-            places: Some(places),
-            process: None,
-            number: 0,
-            wanted: false,
+            below,
+            ..Self::new()
         }
     }
 
@@ -115,24 +153,20 @@ impl Gate {
             .stdout(Stdio::piped())
             .spawn()?;
         let (wanted, output) = (child.stdin.take(), child.stdout.take());
-        let (tell, said) = mpsc::sync_channel(1024);
-        let lines = BufReader::new(output.ok_or(io::ErrorKind::BrokenPipe)?).lines();
-        // It ends with the gatekeeper. What nobody takes waits in the pipe, and then is not said.
-        thread::Builder::new().name("gate".to_owned()).spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if let Ok(said) = serde_json::from_str(&line)
-                    && tell.send(said).is_err()
-                {
-                    return;
-                }
-            }
-        })?;
-        Ok(Process {
+        let (tell, holds) = mpsc::channel();
+        let process = Process {
             child,
             wanted,
-            said,
-            waiting: Vec::new(),
-        })
+            holds,
+            ear: self.ear.clone(),
+        };
+        let lines = BufReader::new(output.ok_or(io::ErrorKind::BrokenPipe)?).lines();
+        let ear = self.ear.clone();
+        // It ends with the gatekeeper.
+        thread::Builder::new()
+            .name("gate".to_owned())
+            .spawn(move || ear.listen(lines, &tell))?;
+        Ok(process)
     }
 }
 
@@ -151,7 +185,7 @@ impl Denier for Gate {
         Decision::Applied
     }
 
-    fn deny(&mut self, files: &[DeniedFile]) -> Result<(), DenyError> {
+    fn deny(&mut self, files: &[DeniedFile], spared: Vec<(u64, u64)>) -> Result<(), DenyError> {
         self.wanted = !files.is_empty();
         if !self.wanted {
             self.process = None;
@@ -161,39 +195,30 @@ impl Denier for Gate {
         let wanted = Wanted {
             number: self.number,
             files: files.to_vec(),
-            places: self.places.clone().unwrap_or_else(places),
+            below: self.below.clone(),
+            spared,
         };
         let held = self.process.take().map(|process| process.hold(&wanted));
         self.process = Some(match held {
             Some(Ok(process)) => process,
             // It has ended since it was last looked at, or hung and was ended: another one takes its place.
-            Some(Err(_)) | None => self.start()?.hold(&wanted)?,
+            Some(Err(_)) => {
+                self.ear.with(|heard| heard.lose(1, ENDED.to_owned()));
+                self.start()?.hold(&wanted)?
+            }
+            None => self.start()?.hold(&wanted)?,
         });
         Ok(())
     }
 
     fn hear(&mut self) -> Heard {
-        let mut heard = Heard::default();
-        let Some(process) = &mut self.process else {
-            heard.ended = self.wanted;
-            return heard;
-        };
-        // First this: what it said before it ended is heard below.
-        heard.ended = !matches!(process.child.try_wait(), Ok(None));
-        let said = std::mem::take(&mut process.waiting).into_iter();
-        for said in said.chain(process.said.try_iter()) {
-            match said {
-                Said::Denied { file, pid, start } => heard.denied.push((file, pid, start)),
-                Said::Unjudged { count, reason } => {
-                    let before = heard.unjudged.map_or(0, |(count, _)| count);
-                    heard.unjudged = Some((before.saturating_add(count), reason));
-                }
-                Said::Holds { .. } => {}
-            }
-        }
-        if heard.ended {
+        let runs = |process: &mut Process| matches!(process.child.try_wait(), Ok(None));
+        if !self.process.as_mut().is_some_and(runs) {
+            // What it said before it ended is heard with that.
             self.process = None;
         }
+        let mut heard = self.ear.with(std::mem::take);
+        heard.ended = self.wanted && self.process.is_none();
         heard
     }
 }
@@ -210,22 +235,21 @@ impl Process {
     fn hold(mut self, wanted: &Wanted) -> Result<Self, DenyError> {
         self.tell(wanted)?;
         let begun = Instant::now();
-        let (seen, unseen) = loop {
-            match self.said.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
-                Ok(Said::Holds { number, seen, unseen }) if number == wanted.number => {
-                    break (seen, unseen);
-                }
-                Ok(said) => self.waiting.push(said),
+        let held = loop {
+            match self.holds.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+                Ok(held) if held.number == wanted.number => break held,
+                Ok(_) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(DenyError::Silent);
                 }
             }
         };
-        for (place, reason) in &unseen {
+        for (place, reason) in &held.unseen {
             tracing::warn!("programs on {} are not denied: {reason}", place.display());
         }
-        match unseen.into_iter().next() {
-            Some((_, reason)) if seen == 0 => Err(DenyError::Blind(reason)),
+        match held.unseen.into_iter().next() {
+            Some((_, reason)) if held.seen == 0 => Err(DenyError::Blind(reason)),
+            None if held.seen == 0 => Err(DenyError::Blind("none is of a kind that can be".to_owned())),
             _ => Ok(self),
         }
     }
@@ -234,32 +258,19 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         drop(self.wanted.take());
+        let begun = Instant::now();
+        let all = loop {
+            match self.holds.recv_timeout(LAST.saturating_sub(begun.elapsed())) {
+                Ok(_) => {}
+                Err(error) => break error == RecvTimeoutError::Disconnected,
+            }
+        };
+        if !all {
+            let reason = "the gatekeeper was ended before it had said whom it kept from starting programs";
+            self.ear.with(|heard| heard.lose(1, reason.to_owned()));
+        }
         // All that wait for it go on with its end, however it ends.
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// A path in each file system that holds programs, as the agent sees them.
-fn places() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut devices = std::collections::BTreeSet::new();
-    let place = |line: &str| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut fields = before.split(' ');
-        let (device, path) = (fields.nth(2)?, fields.nth(1)?);
-        let kind = after.split(' ').next()?;
-        (KINDS.contains(&kind) && devices.insert(device.to_owned())).then(|| PathBuf::from(unescaped(path)))
-    };
-    text.lines().filter_map(place).collect()
-}
-
-/// The kernel writes blanks and the like as three octal digits.
-fn unescaped(path: &str) -> String {
-    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    let mut text = path.to_owned();
-    for (escape, sign) in escapes {
-        text = text.replace(escape, sign);
-    }
-    text
 }

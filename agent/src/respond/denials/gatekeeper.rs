@@ -1,32 +1,43 @@
 //! The gatekeeper, a process of its own: whoever starts a program waits for its answer.
 //!
-//! The host must never wait for long. So it knows all that it needs, asks nobody, opens no file by its path and starts no
-//! program; what it cannot judge it lets go on. A timer of the kernel's ends it when it hangs or is stopped, also when the
+//! The host must never wait for long. So it knows all that it needs, asks nobody, opens no program by its path and starts
+//! none; what it cannot judge it lets go on. A timer of the kernel's ends it when it hangs or is stopped, also when the
 //! agent is stopped with it, and with its end all go on that wait. It ends when the agent does.
 
-use super::identity;
-use super::protocol::{Said, Wanted};
+use super::letters::Letters;
+use super::mounts::{Mounts, Watched};
+use super::protocol::{Holds, Said, Wanted};
+use super::refusals::{Refusals, Refused};
+use super::{critical, identity};
 use crate::sys::{Deadman, ExecGate, Start, proc};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use picket_common::action::DeniedFile;
+use picket_common::process::ProcessId;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
 
 /// How long it may hang before it ends.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often it shows that it does not.
 const TICK: u16 = 100;
+/// How long it may take to say the last when the agent needs it no more; it keeps nobody from starting anything meanwhile.
+const LAST: Duration = Duration::from_millis(250);
 /// A longer line is none of the agent's.
 const LONGEST: usize = 16 << 20;
 
 struct Gatekeeper {
     gate: ExecGate,
+    mounts: Mounts,
     deadman: Deadman,
-    said: File,
+    letters: Letters,
     denied: Vec<DeniedFile>,
+    spared: BTreeSet<(u64, u64)>,
+    refusals: Refusals,
     unjudged: u64,
     reason: String,
 }
@@ -39,32 +50,44 @@ pub fn gatekeeper(wanted: OwnedFd, said: OwnedFd) -> io::Result<()> {
     }
     let mut keeper = Gatekeeper {
         gate: ExecGate::open()?,
+        mounts: Mounts::open()?,
         deadman: Deadman::arm(PATIENCE)?,
-        said: said.into(),
+        letters: Letters::new(said.into()),
         denied: Vec::new(),
+        spared: BTreeSet::new(),
+        refusals: Refusals::default(),
         unjudged: 0,
         reason: String::new(),
     };
     let (mut wanted, mut line) = (File::from(wanted), Vec::new());
     loop {
         keeper.deadman.rewind()?;
+        let room = match keeper.letters.wait() {
+            true => PollFlags::POLLOUT,
+            false => PollFlags::empty(),
+        };
         let mut fds = [
             PollFd::new(wanted.as_fd(), PollFlags::POLLIN),
             PollFd::new(keeper.gate.as_fd(), PollFlags::POLLIN),
+            keeper.mounts.changes(),
+            PollFd::new(keeper.letters.pipe(), room),
         ];
         match poll(&mut fds, PollTimeout::from(TICK)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
         let waits = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
-        let [told, asked] = fds.each_ref().map(waits);
+        let [told, asked, mounted, _] = fds.each_ref().map(waits);
         if asked {
             keeper.judge_all()?;
         }
         if told && !keeper.listen(&mut wanted, &mut line)? {
-            return Ok(());
+            return keeper.end();
         }
-        keeper.tell_unjudged();
+        if mounted {
+            keeper.watch_new()?;
+        }
+        keeper.tell();
     }
 }
 
@@ -80,11 +103,11 @@ impl Gatekeeper {
                     // Whoever waits has ended by the time that it could be asked later.
                     let begun = proc::Stat::read(start.pid()).map_or(0, |stat| stat.process.start);
                     self.gate.answer(&start, false)?;
-                    self.say(&Said::Denied {
-                        file,
+                    let process = ProcessId {
                         pid: start.pid(),
                         start: begun,
-                    });
+                    };
+                    self.refusals.add(file, Refused::once(process));
                 }
                 Err(error) => {
                     self.gate.answer(&start, true)?;
@@ -104,7 +127,11 @@ impl Gatekeeper {
         let deadman = &mut self.deadman;
         // A timer that cannot be wound up ends this process.
         let alive = || drop(deadman.rewind());
-        let found = identity::find(&self.denied, &file, alive)?;
+        let data = file.metadata()?;
+        let found = match self.spared.contains(&(data.dev(), data.ino())) && critical::is_roots(&data) {
+            true => None,
+            false => identity::find(&self.denied, &file, alive)?,
+        };
         if found.is_none() {
             // Without it the file is judged again.
             drop(self.gate.remember(start));
@@ -138,38 +165,76 @@ impl Gatekeeper {
 
     fn hold(&mut self, wanted: Wanted) -> io::Result<()> {
         self.denied = wanted.files;
+        self.spared = wanted.spared.into_iter().collect();
+        self.mounts.below = wanted.below;
         // What was let start before may be denied now.
         self.gate.forget_all()?;
-        let (mut seen, mut unseen) = (0, Vec::new());
-        for place in wanted.places {
-            self.deadman.rewind()?;
-            match self.gate.watch(&place) {
-                Ok(()) => seen += 1,
-                // The line must stay short.
-                Err(error) if unseen.len() < 4 => unseen.push((place, error.to_string())),
-                Err(_) => {}
-            }
+        let watched = self.watch()?;
+        // Whoever hears that these are denied has heard before whom it kept from starting those.
+        while let Some((file, refused)) = self.refusals.take_any() {
+            self.letters.add(&Said::Refused { file, refused });
         }
-        self.say(&Said::Holds {
+        self.letters.add(&Said::Holds(Holds {
             number: wanted.number,
-            seen,
-            unseen,
-        });
+            seen: watched.seen,
+            unseen: watched.unseen.into_iter().take(4).collect(),
+        }));
         Ok(())
     }
 
-    fn tell_unjudged(&mut self) {
-        let count = std::mem::take(&mut self.unjudged);
-        if count > 0 {
-            let reason = std::mem::take(&mut self.reason);
-            self.say(&Said::Unjudged { count, reason });
+    fn watch(&mut self) -> io::Result<Watched> {
+        let deadman = &mut self.deadman;
+        // A timer that cannot be wound up ends this process.
+        self.mounts.watch(&self.gate, || drop(deadman.rewind()))
+    }
+
+    /// Stands before the file systems that were mounted since.
+    fn watch_new(&mut self) -> io::Result<()> {
+        if self.denied.is_empty() {
+            return Ok(());
+        }
+        for (place, reason) in self.watch()?.unseen {
+            self.letters.add(&Said::Unseen { place, reason });
+        }
+        Ok(())
+    }
+
+    /// Tells whom it has kept from starting what, and what it has not judged, as far as there is room; the rest adds up.
+    fn tell(&mut self) {
+        loop {
+            self.letters.send();
+            if self.letters.wait() {
+                return;
+            }
+            if let Some((file, refused)) = self.refusals.take_any() {
+                self.letters.add(&Said::Refused { file, refused });
+            } else if self.unjudged > 0 {
+                let count = std::mem::take(&mut self.unjudged);
+                let reason = std::mem::take(&mut self.reason);
+                self.letters.add(&Said::Unjudged { count, reason });
+            } else {
+                return;
+            }
         }
     }
 
-    fn say(&mut self, said: &Said) {
-        let mut line = serde_json::to_vec(said).unwrap_or_default();
-        line.push(b'\n');
-        // A pipe that is full belongs to an agent that is stopped; up to 4096 bytes go in as a whole or not at all.
-        drop(self.said.write(&line));
+    /// Lets everything start, and says the last that it has to say.
+    fn end(mut self) -> io::Result<()> {
+        drop(self.gate);
+        while let Some((file, refused)) = self.refusals.take_any() {
+            self.letters.add(&Said::Refused { file, refused });
+        }
+        if self.unjudged > 0 {
+            let (count, reason) = (self.unjudged, self.reason);
+            self.letters.add(&Said::Unjudged { count, reason });
+        }
+        let begun = Instant::now();
+        self.letters.send();
+        while self.letters.wait() && begun.elapsed() < LAST {
+            let mut room = [PollFd::new(self.letters.pipe(), PollFlags::POLLOUT)];
+            poll(&mut room, PollTimeout::from(TICK))?;
+            self.letters.send();
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::sys::Pidfd;
 use picket_common::action::DeniedFile;
+use picket_common::event::FileIdentity;
+use picket_common::finding::Finding;
 use picket_common::process::ProcessId;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, Metadata};
@@ -20,6 +22,34 @@ pub(in crate::respond) fn open_program(process: ProcessId) -> Option<(File, Path
     let path = fs::read_link(&link).ok()?;
     let file = File::open(&link).ok()?;
     (!held.has_ended()).then_some((file, path))
+}
+
+/// Whether a file is the one that a finding has judged: a process that starts another program stays the same process.
+pub(super) fn is_judged(finding: &Finding, file: &File) -> bool {
+    let judged = finding.file.as_ref().and_then(|file| file.identity);
+    let identity = file.metadata().map(|data| FileIdentity {
+        device: data.dev(),
+        inode: data.ino(),
+    });
+    identity.is_ok_and(|identity| judged == Some(identity))
+}
+
+/// What is known of the file that a finding has judged; `path` is where its process's program lies.
+pub(super) fn judged(finding: &Finding, path: &Path) -> DeniedFile {
+    let file = finding.file.as_deref();
+    let identity = file.and_then(|file| file.identity);
+    let path = file.map_or(path, |file| file.path.as_path());
+    DeniedFile {
+        path: path.to_string_lossy().into_owned(),
+        device: identity.map_or(0, |identity| identity.device),
+        inode: identity.map_or(0, |identity| identity.inode),
+        size: 0,
+        changed: 0,
+        sha256: file
+            .and_then(|file| file.sha256.as_ref())
+            .map(ToString::to_string),
+        copies_start: false,
+    }
 }
 
 /// Opens a file that is to be denied; one that is none would have to be waited for.
@@ -44,6 +74,7 @@ pub(super) fn identify(file: &File, path: &Path) -> io::Result<DeniedFile> {
         size: data.len(),
         changed: changed(&data),
         sha256,
+        copies_start: false,
     })
 }
 
@@ -63,10 +94,11 @@ pub(super) fn find<'a>(
     if let Some(found) = denied.iter().find(is_it) {
         return Ok(Some(found));
     }
-    let mut alike = denied
-        .iter()
-        .filter(|denied| denied.size == data.len() && denied.sha256.is_some())
-        .peekable();
+    let may_be = |denied: &&DeniedFile| {
+        let own = (denied.device, denied.inode) == (data.dev(), data.ino());
+        denied.size == data.len() && denied.sha256.is_some() && (own || !denied.copies_start)
+    };
+    let mut alike = denied.iter().filter(may_be).peekable();
     if alike.peek().is_none() || data.len() > LONGEST {
         return Ok(None);
     }
@@ -80,7 +112,7 @@ fn changed(data: &Metadata) -> i64 {
         .saturating_add(data.ctime_nsec())
 }
 
-fn sha256(file: &File, mut alive: impl FnMut()) -> io::Result<String> {
+pub(super) fn sha256(file: &File, mut alive: impl FnMut()) -> io::Result<String> {
     let (mut hash, mut buffer, mut at) = (Sha256::new(), vec![0; 128 << 10], 0);
     // It may grow while it is read.
     while at <= LONGEST {

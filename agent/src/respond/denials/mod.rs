@@ -5,8 +5,12 @@
 mod critical;
 mod gate;
 mod gatekeeper;
+mod heard;
 pub(super) mod identity;
+mod letters;
+mod mounts;
 mod protocol;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +26,13 @@ use picket_common::action::{Action, ActionKind, Decision, DeniedFile, Target};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
-use picket_common::record::{Hit, Hits, Outcome};
+use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
 use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many different files within a minute are no attack but a rule that is wrong.
 const MANY: usize = 6;
@@ -51,6 +56,9 @@ pub struct Denials {
     found: Option<(ProcessId, File, PathBuf)>,
     /// What an earlier run has denied and this one, which only watches, does not.
     former: Vec<Action>,
+    /// What starts whatever is denied, by device and inode, and when it was last looked for.
+    spared: Vec<(u64, u64)>,
+    looked: Instant,
     unjudged: u64,
     reason: String,
 }
@@ -69,14 +77,27 @@ impl Denials {
             off: off.then(|| format!("the host was started with {OFF}")),
             found: None,
             former: Vec::new(),
+            spared: Vec::new(),
+            looked: Instant::now(),
             unjudged: 0,
             reason: String::new(),
         }
     }
 
-    fn spares(&self, file: &File, path: &Path) -> Option<String> {
-        let because = self.critical.spares(file, path)?;
-        Some(format!("it is not denied: {because}"))
+    /// A file as it is to be denied, and why it is not.
+    fn judge(&self, file: &File, path: &Path) -> io::Result<(DeniedFile, Option<String>)> {
+        let mut denied = identity::identify(file, path)?;
+        if let Some(because) = self.critical.spares(file, path) {
+            return Ok((denied, Some(format!("it is not denied: {because}"))));
+        }
+        if let Some(twin) = self.critical.twin(&denied) {
+            let (path, twin) = (path.display(), twin.display());
+            tracing::warn!(
+                "a host cannot do without {twin}, which has the content of {path}: its copies start"
+            );
+            denied.copies_start = true;
+        }
+        Ok((denied, None))
     }
 
     fn files(&self) -> Vec<DeniedFile> {
@@ -86,10 +107,44 @@ impl Denials {
 
     fn put(&mut self) -> Result<(), DenyError> {
         let files = self.files();
-        self.denier.deny(&files)
+        self.spared = self.critical.identities();
+        self.denier.deny(&files, self.spared.clone())
     }
 
-    fn act(&mut self, action: Action, refused: Option<String>, desk: &mut Desk, now: Timestamp) -> Done {
+    /// What the host cannot do without may be another file since: a package was installed.
+    fn renew_spared(&mut self) {
+        if self.held.is_empty() || self.looked.elapsed() < MINUTE {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.critical.identities() == self.spared {
+            return;
+        }
+        if let Err(error) = self.put() {
+            tracing::error!("programs start that are denied: {error}");
+        }
+    }
+
+    fn wanted(&self, finding: &Finding, denied: DeniedFile, now: Timestamp) -> Action {
+        let id = finding.id.to_string();
+        Action {
+            id: RecordId::derived(now, &[id.as_bytes(), b"deny_exec", denied.path.as_bytes()]),
+            time: now,
+            target: Target::DenyExec(Box::new(denied)),
+            ttl: Some(self.settings.deny),
+            reason: finding.summary.clone(),
+            finding: Some(finding.id),
+        }
+    }
+
+    /// What comes of taking one back that is no longer denied.
+    fn undone(&mut self, held: Held, desk: &mut Desk, now: Timestamp) -> Done {
+        let mut outcomes = self.hear(std::slice::from_ref(&held), desk, now)?;
+        outcomes.push(desk.note(held.action, Decision::Undone, now)?);
+        Ok(outcomes)
+    }
+
+    fn act(&mut self, mut action: Action, refused: Option<String>, desk: &mut Desk, now: Timestamp) -> Done {
         let refused = self
             .off
             .as_ref()
@@ -98,6 +153,11 @@ impl Denials {
             .or_else(|| (self.held.len() >= MOST).then(|| format!("{MOST} files are denied already")));
         if let Some(because) = refused {
             return Ok(vec![desk.note(action, Decision::Refused { because }, now)?]);
+        }
+        if file_of(&action).is_some_and(|file| file.copies_start) {
+            action
+                .reason
+                .push_str("; this file alone, as the host cannot do without one of the same content");
         }
         let decision = self.denier.decides();
         if decision == Decision::Applied {
@@ -134,56 +194,12 @@ impl Denials {
         if let Err(error) = self.put() {
             tracing::error!("{error}");
         }
-        let mut outcomes = Vec::new();
+        let mut outcomes = self.hear(&ended, desk, now)?;
         for mut held in ended {
             held.action
                 .reason
                 .push_str("; lifted, as too many files were to be denied");
             outcomes.push(desk.note(held.action, Decision::Undone, now)?);
-        }
-        Ok(outcomes)
-    }
-
-    /// What the gatekeeper has to tell, in outcomes.
-    fn hear(&mut self, desk: &mut Desk, now: Timestamp) -> Done {
-        let heard = self.denier.hear();
-        if let Some((count, reason)) = heard.unjudged {
-            self.unjudged = self.unjudged.saturating_add(count);
-            self.reason = reason;
-        }
-        let mut outcomes = Vec::new();
-        for held in &self.held {
-            let Some(file) = file_of(&held.action) else {
-                continue;
-            };
-            let mut hits = Hits::default();
-            for (_, pid, start) in heard.denied.iter().filter(|(denied, _, _)| denied == file) {
-                if hits.hit.len() >= 32 {
-                    hits.more += 1;
-                    continue;
-                }
-                hits.hit.push(Hit {
-                    process: ProcessId {
-                        pid: *pid,
-                        start: *start,
-                    },
-                    executable: None,
-                    because: None,
-                });
-            }
-            if !hits.hit.is_empty() {
-                let hits = Some(Box::new(hits));
-                outcomes.push(desk.note_hits(held.action.clone(), Decision::Applied, hits, now)?);
-            }
-        }
-        if heard.ended && !self.held.is_empty() {
-            self.unjudged = self.unjudged.saturating_add(1);
-            self.reason = "the gatekeeper had ended: programs were let start until it was there again, at least this one"
-                .to_owned();
-            match self.put() {
-                Ok(()) => tracing::warn!("the gatekeeper had ended; it is there again"),
-                Err(error) => tracing::error!("programs start that are denied: {error}"),
-            }
         }
         Ok(outcomes)
     }
@@ -232,37 +248,27 @@ impl Responder for Denials {
         if !desk.guard.is_live() || finding.process != Some(process) {
             return Ok(Vec::new());
         }
+        if !identity::is_judged(finding, &file) {
+            let action = self.wanted(finding, identity::judged(finding, &path), now);
+            let because = "its process runs another program by now than the one that was judged".to_owned();
+            return Ok(vec![desk.note(action, Decision::Failed { because }, now)?]);
+        }
         let known = self.files();
         if let Ok(Some(_)) = identity::find(&known, &file, || {}) {
             return Ok(Vec::new());
         }
-        let identified = match identity::identify(&file, &path) {
-            Ok(identified) => identified,
+        let (denied, refused) = match self.judge(&file, &path) {
+            Ok(judged) => judged,
             Err(error) => {
                 tracing::warn!("{} is not denied, as it cannot be read: {error}", path.display());
                 return Ok(Vec::new());
             }
         };
-        let refused = self.spares(&file, &path);
         let mut outcomes = match refused {
             None if self.off.is_none() => self.switches_off(desk, now)?,
             _ => Vec::new(),
         };
-        let action = Action {
-            id: RecordId::derived(
-                now,
-                &[
-                    finding.id.to_string().as_bytes(),
-                    b"deny_exec",
-                    path.as_os_str().as_encoded_bytes(),
-                ],
-            ),
-            time: now,
-            target: Target::DenyExec(Box::new(identified)),
-            ttl: Some(self.settings.deny),
-            reason: finding.summary.clone(),
-            finding: Some(finding.id),
-        };
+        let action = self.wanted(finding, denied, now);
         outcomes.extend(self.act(action, refused, desk, now)?);
         Ok(outcomes)
     }
@@ -272,14 +278,12 @@ impl Responder for Denials {
             return Ok(Vec::new());
         };
         // The agent looks itself: it is to be the file that lies there now.
-        let looked =
-            identity::open_file(&path).and_then(|file| Ok((identity::identify(&file, &path)?, file)));
-        match looked {
-            Ok((identified, file)) => {
-                let refused = self.spares(&file, &path);
-                let held = self.files().contains(&identified);
+        let judged = identity::open_file(&path).and_then(|file| self.judge(&file, &path));
+        match judged {
+            Ok((denied, refused)) => {
+                let held = self.files().contains(&denied);
                 let refused = refused.or_else(|| held.then(|| "it is denied already".to_owned()));
-                action.target = Target::DenyExec(Box::new(identified));
+                action.target = Target::DenyExec(Box::new(denied));
                 self.act(action, refused, desk, now)
             }
             Err(error) => {
@@ -301,10 +305,7 @@ impl Responder for Denials {
         let at = self.held.iter().position(is_it)?;
         let held = self.held.remove(at);
         Some(match self.put() {
-            Ok(()) => {
-                let noted = desk.note(held.action, Decision::Undone, now);
-                noted.map(|outcome| vec![outcome]).map_err(UndoError::from)
-            }
+            Ok(()) => self.undone(held, desk, now).map_err(UndoError::from),
             Err(error) => {
                 let because = format!("it could not be taken back: {error}");
                 let action = held.action.clone();
@@ -323,7 +324,7 @@ impl Responder for Denials {
     }
 
     fn reconcile(&mut self, desk: &mut Desk, now: Timestamp, always: bool) -> Done {
-        let mut outcomes = Vec::new();
+        let mut outcomes = self.hear(&[], desk, now)?;
         for mut action in std::mem::take(&mut self.former) {
             let because = self
                 .off
@@ -339,7 +340,7 @@ impl Responder for Denials {
         {
             tracing::error!("programs start that are denied: {error}");
         }
-        outcomes.extend(self.hear(desk, now)?);
+        self.renew_spared();
         Ok(outcomes)
     }
 
@@ -352,7 +353,7 @@ impl Responder for Denials {
         if let Err(error) = self.put() {
             tracing::error!("what is over is still denied: {error}");
         }
-        let mut outcomes = Vec::new();
+        let mut outcomes = self.hear(&over, desk, now)?;
         for held in over {
             outcomes.push(desk.note(held.action, Decision::Expired, now)?);
         }
@@ -381,7 +382,7 @@ impl Denier for Simulated {
         Decision::Simulated
     }
 
-    fn deny(&mut self, _: &[DeniedFile]) -> Result<(), DenyError> {
+    fn deny(&mut self, _: &[DeniedFile], _: Vec<(u64, u64)>) -> Result<(), DenyError> {
         Ok(())
     }
 

@@ -5,9 +5,10 @@ use crate::respond::kills::tests::{inside, now, stray};
 use crate::respond::{Guard, HostFacts, Ledger, Response};
 use crate::sys::Pidfd;
 use crate::sys::{Signal, proc};
+use picket_common::event::{FileIdentity, FileRef};
 use picket_common::finding::{RuleRef, Severity};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -50,12 +51,27 @@ impl Lab {
             .status()
             .unwrap();
         assert!(mounted.success());
-        let own = std::env::current_exe().unwrap().display().to_string();
-        let test = "respond::denials::tests::the_gatekeeper_ends_when_the_agent_does";
-        let command = [&own, "--exact", test, "--nocapture", GATEKEEPER].map(str::to_owned);
-        let gate = Gate::only(command.to_vec(), vec![folder.path().to_owned()]);
-        let response = stage(&Respond::default(), gate);
-        Self { folder, response }
+        let gate = gate(folder.path());
+        let denials = Denials::new(&Respond::default(), Box::new(gate));
+        Self {
+            response: desk_of(denials),
+            folder,
+        }
+    }
+
+    /// One whose host has its folders in the file system of the test's own.
+    fn with_host() -> Self {
+        let mut lab = Self::start();
+        let root = fs::canonicalize(lab.folder.path()).unwrap();
+        let mut denials = Denials::new(&Respond::default(), Box::new(lab.gate()));
+        denials.critical = Critical::below(root, &[]);
+        lab.response = desk_of(denials);
+        lab
+    }
+
+    /// Denies in the file system of the test's own.
+    fn gate(&self) -> Gate {
+        gate(self.folder.path())
     }
 
     /// A program that says who it is, and whose content is like no other's.
@@ -76,6 +92,7 @@ impl Lab {
             size: 0,
             changed: 0,
             sha256: None,
+            copies_start: false,
         };
         let target = Target::DenyExec(Box::new(file));
         let mut outcomes = self.response.order(target, None, "by hand", now()).unwrap();
@@ -84,12 +101,22 @@ impl Lab {
     }
 }
 
+fn gate(folder: &Path) -> Gate {
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let test = "respond::denials::tests::the_gatekeeper_ends_when_the_agent_does";
+    let command = [&own, "--exact", test, "--nocapture", GATEKEEPER].map(str::to_owned);
+    Gate::only(command.to_vec(), fs::canonicalize(folder).unwrap())
+}
+
 fn stage(settings: &Respond, denier: impl Denier + 'static) -> Response {
+    desk_of(Denials::new(settings, Box::new(denier)))
+}
+
+fn desk_of(denials: Denials) -> Response {
     let facts = HostFacts {
         networks: Vec::new(),
         live: true,
     };
-    let denials = Denials::new(settings, Box::new(denier));
     Response::new(
         Guard::new(facts, &[]),
         Ledger::in_memory(),
@@ -137,12 +164,12 @@ fn a_denied_program_and_its_copies_do_not_start_until_it_is_undone() {
     fs::write(&copy, bytes).unwrap();
     assert!(starts(&copy));
     // Each that was kept from starting is told of.
-    let told = lab.response.reconcile(now(), false).unwrap();
-    let hits: usize = told
-        .iter()
-        .map(|outcome| outcome.hits.as_ref().expect("hits").hit.len())
-        .sum();
-    assert_eq!(hits, 5, "{told:?}");
+    let (begun, mut hits) = (Instant::now(), 0);
+    while hits < 5 {
+        assert!(begun.elapsed() < PATIENCE, "{hits}");
+        hits += refused(&lab.response.reconcile(now(), false).unwrap());
+    }
+    assert_eq!(hits, 5);
     assert!(
         lab.deny(&miner).decision != Decision::Applied,
         "it is denied already"
@@ -151,6 +178,59 @@ fn a_denied_program_and_its_copies_do_not_start_until_it_is_undone() {
     assert_eq!(undone[0].decision, Decision::Undone);
     assert!(starts(&miner) && starts(&other));
     assert_eq!(lab.response.take_lost(), []);
+}
+
+#[test]
+fn a_copy_of_the_hosts_shell_is_denied_and_the_shell_starts() {
+    if !inside("respond::denials::tests::a_copy_of_the_hosts_shell_is_denied_and_the_shell_starts") {
+        return;
+    }
+    let mut lab = Lab::with_host();
+    let folder = lab.folder.path().to_owned();
+    let (shell, copy, image) = (
+        folder.join("bin/sh"),
+        folder.join("x"),
+        folder.join("image/bin/sh"),
+    );
+    for path in [&shell, &copy, &image] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy("/bin/sh", path).unwrap();
+    }
+    let runs = |path: &Path| match Command::new(path).args(["-c", "exit 0"]).status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            assert_eq!(error.raw_os_error(), Some(1), "{error}");
+            false
+        }
+    };
+    let outcome = lab.deny(&copy);
+    assert_eq!(outcome.decision, Decision::Applied, "{outcome:?}");
+    assert!(outcome.action.reason.contains("this file alone"), "{outcome:?}");
+    assert!(runs(&shell) && runs(&image));
+    assert!(!runs(&copy));
+    // A new time, a new mode and another name are no other file; another inode is one.
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o700)).unwrap();
+    let renamed = folder.join("y");
+    fs::rename(&copy, &renamed).unwrap();
+    assert!(!runs(&renamed));
+    fs::remove_file(&renamed).unwrap();
+    assert!(runs(&shell));
+
+    // The gatekeeper itself lets it start, should its content be denied all the same: only while nobody but root could have
+    // written it.
+    let mut gate = lab.gate();
+    let mut denied = identity::identify(&File::open(&image).unwrap(), &image).unwrap();
+    denied.inode = 0;
+    let data = fs::metadata(&shell).unwrap();
+    gate.deny(&[denied], vec![(data.dev(), data.ino())]).unwrap();
+    assert!(runs(&shell) && !runs(&image));
+    fs::set_permissions(&shell, fs::Permissions::from_mode(0o777)).unwrap();
+    drop(gate);
+    let mut gate = lab.gate();
+    let mut denied = identity::identify(&File::open(&image).unwrap(), &image).unwrap();
+    denied.inode = 0;
+    gate.deny(&[denied], vec![(data.dev(), data.ino())]).unwrap();
+    assert!(!runs(&shell));
 }
 
 /// The gatekeeper of this test: its one child that has that argument.
@@ -162,6 +242,88 @@ fn gatekeeper_pid() -> u32 {
             .any(|argument| argument == GATEKEEPER)
     };
     children.into_iter().find(is_it).expect("a gatekeeper")
+}
+
+/// How many were kept from starting anything.
+fn refused(outcomes: &[Outcome]) -> u64 {
+    let hits = outcomes.iter().filter_map(|outcome| outcome.hits.as_ref());
+    hits.map(|hits| hits.hit.len() as u64 + hits.more).sum()
+}
+
+#[test]
+fn a_flood_of_refused_starts_is_counted_to_the_last_and_the_gatekeeper_stays() {
+    if !inside(
+        "respond::denials::tests::a_flood_of_refused_starts_is_counted_to_the_last_and_the_gatekeeper_stays",
+    ) {
+        return;
+    }
+    const FLOOD: u64 = 2000;
+    let mut lab = Lab::start();
+    // What is said of it is longer than what goes into a pipe as a whole.
+    let deep = lab.folder.path().join(vec!["\"".repeat(250); 14].join("/"));
+    fs::create_dir_all(&deep).unwrap();
+    let (miner, other) = (lab.program("miner"), lab.program("other"));
+    let far = deep.join("miner");
+    fs::rename(&miner, &far).unwrap();
+    let first = lab.deny(&far);
+    assert_eq!(first.decision, Decision::Applied, "{first:?}");
+    let keeper = Pidfd::hold(gatekeeper_pid()).unwrap();
+    // Nobody hears it meanwhile.
+    for _ in 0..FLOOD {
+        assert!(!starts(&far));
+    }
+    let second = lab.deny(&other);
+    assert_eq!(second.decision, Decision::Applied);
+    assert!(!keeper.has_ended(), "it was not silent");
+    let told = lab.response.reconcile(now(), false).unwrap();
+    assert_eq!(refused(&told), FLOOD);
+    assert_eq!(told.len(), 1, "of one file at once");
+    // What is taken back, or over, has told the last before.
+    assert!(!starts(&far) && !starts(&other));
+    let undone = lab.response.undo(&first.action.id.to_string(), now()).unwrap();
+    assert_eq!(refused(&undone), 2, "{undone:?}");
+    assert_eq!(undone.last().unwrap().decision, Decision::Undone);
+    assert!(!starts(&other));
+    let undone = lab.response.undo(&second.action.id.to_string(), now()).unwrap();
+    assert_eq!(refused(&undone), 1, "{undone:?}");
+    assert_eq!(lab.response.take_lost(), []);
+}
+
+#[test]
+fn a_file_system_that_is_mounted_after_the_denial_is_watched_as_well() {
+    if !inside("respond::denials::tests::a_file_system_that_is_mounted_after_the_denial_is_watched_as_well") {
+        return;
+    }
+    let mut lab = Lab::start();
+    let miner = lab.program("miner");
+    lab.deny(&miner);
+    let stick = lab.folder.path().join("a stick");
+    fs::create_dir(&stick).unwrap();
+    let mount = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .arg(&stick)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || said.contains("busy"), "{said}");
+        output.status.success()
+    };
+    // The second may have the device's number that the first had.
+    for _ in 0..2 {
+        assert!(mount("mount", &["-t", "tmpfs", "none"]));
+        let copy = stick.join("copy");
+        fs::copy(&miner, &copy).unwrap();
+        let begun = Instant::now();
+        while starts(&copy) {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        // The gatekeeper may have the file open until it has answered.
+        let begun = Instant::now();
+        while !mount("umount", &[]) {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+    }
 }
 
 #[test]
@@ -220,7 +382,12 @@ fn finding(process: ProcessId) -> Finding {
         source: None,
         user: None,
         process: Some(process),
-        file: None,
+        file: Some(Box::new(FileRef {
+            path: proc::executable(process.pid).unwrap().as_path().into(),
+            identity: proc::executable_file(process.pid)
+                .map(|(device, inode)| FileIdentity { device, inode }),
+            sha256: None,
+        })),
         events: Vec::new(),
         suggests: vec!["deny_exec".to_owned()],
     }
@@ -267,7 +434,7 @@ fn a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many(
                     .filter(|outcome| outcome.decision == Decision::Undone);
                 assert_eq!(undone.count(), 5);
                 assert!(
-                    matches!(&outcomes[5].decision, Decision::Refused { because } if because.contains("6 different files"))
+                    matches!(&outcomes.last().unwrap().decision, Decision::Refused { because } if because.contains("6 different files"))
                 );
                 assert!(Command::new(&path).arg("0").status().is_ok());
             }
@@ -286,6 +453,49 @@ fn a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many(
 }
 
 #[test]
+fn a_process_that_runs_another_program_by_now_has_none_denied() {
+    if !inside("respond::denials::tests::a_process_that_runs_another_program_by_now_has_none_denied") {
+        return;
+    }
+    let mut lab = Lab::start();
+    let folder = lab.folder.path();
+    let (miner, other) = (folder.join("miner"), folder.join("other"));
+    for (path, more) in [(&miner, "1"), (&other, "2")] {
+        let mut bytes = fs::read("/bin/bash").unwrap();
+        bytes.extend_from_slice(more.as_bytes());
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let go = folder.join("go");
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let script = format!(
+        "{} -c 'echo $$; echo ready; read line < {}; exec {} -c \"read line < {}\"' &",
+        miner.display(),
+        go.display(),
+        other.display(),
+        go.display()
+    );
+    let process = stray(&script);
+    let judged = finding(process);
+    fs::write(&go, "\n").unwrap();
+    let begun = Instant::now();
+    while proc::executable(process.pid).as_deref() != Some(&other) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let outcomes = lab.response.consider(&judged, now()).unwrap();
+    assert!(
+        matches!(&outcomes[..], [Outcome { decision: Decision::Failed { because }, action, .. }]
+            if because.contains("another program by now") && action.target.to_string().contains("miner")),
+        "{outcomes:?}"
+    );
+    assert_eq!(lab.response.held().count(), 0);
+    // The finding of the program that it runs does.
+    let outcomes = lab.response.consider(&finding(process), now()).unwrap();
+    assert_eq!(outcomes[0].decision, Decision::Applied, "{outcomes:?}");
+    Pidfd::open(process).unwrap().signal(Signal::KILL).unwrap();
+}
+
+#[test]
 fn what_a_host_cannot_do_without_is_spared_and_what_only_calls_itself_so_is_not() {
     let mut settings = Respond::default();
     let folder = tempfile::tempdir().unwrap();
@@ -301,6 +511,7 @@ fn what_a_host_cannot_do_without_is_spared_and_what_only_calls_itself_so_is_not(
             size: 0,
             changed: 0,
             sha256: None,
+            copies_start: false,
         };
         let target = Target::DenyExec(Box::new(file));
         let outcomes = response.order(target, None, "by hand", now()).unwrap();

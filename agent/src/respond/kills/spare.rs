@@ -4,6 +4,7 @@
 //! only root can put it, in the agent's own view of the file system.
 
 use crate::config::Respond;
+use crate::respond::folders::PROGRAMS;
 use crate::respond::guard::Guard;
 use crate::respond::sessions;
 use crate::sys::{Pidfd, proc};
@@ -12,15 +13,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Where programs of the system lie.
-const FOLDERS: [&str; 6] = [
-    "/usr/bin",
-    "/usr/sbin",
-    "/bin",
-    "/sbin",
-    "/usr/local/bin",
-    "/usr/local/sbin",
-];
 /// What installs packages: killed halfway it leaves a host that may not start again.
 const PACKAGE_MANAGERS: [&str; 16] = [
     "apk",
@@ -164,7 +156,7 @@ impl View<'_> {
         let data = fs::metadata(format!("/proc/{pid}/exe")).ok()?;
         let is_roots = data.uid() == 0 && data.mode() & 0o022 == 0;
         let here = self.mount_namespace.is_some() && proc::mount_namespace(pid) == self.mount_namespace;
-        (FOLDERS.contains(&folder) && is_roots && here).then_some(path)
+        (PROGRAMS.contains(&folder) && is_roots && here).then_some(path)
     }
 
     fn protected_image(&self, pid: u32) -> Option<&Path> {
@@ -224,7 +216,7 @@ fn package_manager(pid: u32, program: &Path) -> Option<&'static str> {
         let script = arguments.iter().skip(1).find(|text| !text.starts_with('-'))?;
         let script = Path::new(script);
         let folder = script.parent()?.to_str()?;
-        named(script).filter(|_| FOLDERS.contains(&folder))
+        named(script).filter(|_| PROGRAMS.contains(&folder))
     };
     let name = named(program).or_else(|| is_python.then(script)?)?;
     (proc::effective_uid(pid) == Some(0)).then_some(name)
