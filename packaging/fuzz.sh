@@ -25,7 +25,9 @@ for target in ${FUZZ:-$("$fuzz" 2>/dev/null)}; do
     covered=$(grep -o 'cov: [0-9]*' "$scratch/log" | tail -1)
     echo "$target: $runs inputs in $seconds s, ${covered/cov:/places reached:}"
   else
-    tail -40 "$scratch/log"
+    tail -40 "$scratch/log" | cut -c 1-300
+    # What ended without a word was read last.
+    grep -q 'Test unit written' "$scratch/log" || cp "$scratch/last" "$found/last-$(date +%s)"
     echo "$target: FAILED; the input lies in $found"
     failed=1
   fi

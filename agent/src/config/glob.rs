@@ -20,6 +20,12 @@ impl Glob {
         }
     }
 
+    /// Whether it means whatever may come to lie in this folder, at any depth.
+    pub fn matches_all_below(&self, folder: &[u8]) -> bool {
+        // What ends in two stars goes on to fit, whatever follows what it fits.
+        self.0.ends_with("**") && self.matches(&[folder, b"/"].concat())
+    }
+
     /// Whether a path is one of those that it means.
     pub fn matches(&self, path: &[u8]) -> bool {
         let pattern = self.0.as_bytes();

@@ -98,15 +98,22 @@ impl Rules {
         }
         self.0
             .set_scan_params(ScanParams::default().timeout_duration(Some(time)));
-        let (result, stopped) = match self.0.scan_mem(subject.bytes) {
+        let broken = holds_another(subject.bytes).then(|| broken(subject.bytes));
+        let bytes = broken.as_deref().unwrap_or(subject.bytes);
+        let (result, stopped) = match self.0.scan_mem(bytes) {
             Ok(result) => (result, None),
             Err((error, result)) => (result, Some(error)),
         };
         for rule in &result.rules {
             found.push(self.told(rule));
         }
-        match stopped? {
-            ScanError::Timeout => Some(match self.slow(subject.bytes, time) {
+        let Some(stopped) = stopped else {
+            let why =
+                "a file for several processors holds another such: it was matched without its first byte";
+            return broken.is_some().then(|| why.to_owned());
+        };
+        match stopped {
+            ScanError::Timeout => Some(match self.slow(bytes, time) {
                 Some(rule) => format!("the rule {rule} took too long"),
                 None => "matching took too long".to_owned(),
             }),
@@ -245,6 +252,39 @@ pub(super) fn cut(text: &str) -> CompactString {
     text.chars().take(LONGEST_TEXT).collect()
 }
 
+/// Whether a Mach-O file for several processors has another one in the place of a program. There is none of use, and boreal 1.4 follows
+/// them as deep as they go: one that holds itself is the end of whoever looks into it.
+fn holds_another(bytes: &[u8]) -> bool {
+    const SEVERAL: [&[u8]; 2] = [b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"];
+    let begins = |bytes: &[u8], magic: &[&[u8]]| magic.iter().any(|magic| bytes.starts_with(magic));
+    // Kinds of processor, then where its program begins, in four bytes or in eight.
+    let (length, place) = match bytes {
+        _ if !begins(bytes, &SEVERAL) => return false,
+        [_, _, _, 0xbe, ..] => (20, 8..12),
+        _ => (32, 8..16),
+    };
+    let entries = bytes.get(8..).unwrap_or_default().chunks_exact(length);
+    let count = bytes.get(4..8).and_then(|count| count.try_into().ok());
+    let count = count.map_or(0, u32::from_be_bytes);
+    let mut programs = (0..count).zip(entries).filter_map(|(_, entry)| {
+        let digits = entry.get(place.clone())?;
+        let place = digits
+            .iter()
+            .fold(0, |place, digit| place << 8 | u64::from(*digit));
+        bytes.get(usize::try_from(place).ok()?..)
+    });
+    programs.any(|program| begins(program, &SEVERAL))
+}
+
+/// The same bytes as no such file.
+fn broken(bytes: &[u8]) -> Vec<u8> {
+    let mut broken = bytes.to_owned();
+    if let Some(first) = broken.first_mut() {
+        *first = 0;
+    }
+    broken
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +308,38 @@ mod tests {
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn a_file_for_several_processors_that_holds_itself_ends_nobody() {
+        let rules = "import \"macho\" rule several { condition: macho.nfat_arch > 0 } rule text { strings: $a = \"words\" condition: $a }";
+        let (mut rules, problems) = Rules::compile(&[source("macho.yar", rules)]);
+        assert_eq!(problems, []);
+        let of = |magic: u8, place: &[u8]| {
+            let head: &[u8] = &[0xca, 0xfe, 0xba, magic, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 3];
+            [head, place, &[0, 0, 0, 50, 0, 0, 0, 0], b"words", &[0; 50]].concat()
+        };
+        let mut names = |bytes: &[u8]| {
+            let mut found = Vec::new();
+            let why = rules.matches(&subject(bytes, "/f"), soon(), &mut found);
+            (
+                found
+                    .iter()
+                    .map(|found| found.rule.to_string())
+                    .collect::<Vec<_>>(),
+                why,
+            )
+        };
+        for itself in [of(0xbe, &[0; 4]), of(0xbf, &[0; 8])] {
+            let (found, why) = names(&itself);
+            assert_eq!(found, ["text"]);
+            assert!(why.unwrap().contains("holds another"));
+        }
+        // An ordinary one.
+        assert_eq!(
+            names(&of(0xbe, &[0, 0, 0, 36])),
+            (vec!["several".to_owned(), "text".to_owned()], None)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sees files land on whole file systems, by the kernel's fanotify.
 //!
 //! A whole file system is marked, so a new directory in it is watched before it is there. Each notice names its directory by a
-//! handle; most are of directories in which nothing is watched, and cost one look into [`directories`]. What is watched is opened
+//! handle; [`directories`] knows those in which nothing is watched, and has the kernel pass over them. What is watched is opened
 //! by its handle, never by its path, while it is handled. What happened when the kernel's queue was full, before a file system
 //! was marked, or in a directory that was moved here as a whole, is looked for between the notices.
 
@@ -276,6 +276,7 @@ impl FilesFanotify {
                 read = queue.wait(seen).is_ok();
             }
         })?;
+        self.directories.settle(group);
         self.systems.close();
         if count == 0 {
             // The kernel's queue is empty: nothing of what was before waits any more.

@@ -21,7 +21,7 @@ pub(in crate::sense) enum Place {
     Watched,
     /// Something below it is watched.
     Above,
-    /// Nothing in it matters.
+    /// Nothing in it, or below it, matters.
     Outside,
 }
 
@@ -61,13 +61,21 @@ impl Scope {
 
     /// What a directory is, by its path without links.
     pub(in crate::sense) fn place(&self, directory: &Path) -> Place {
-        if self.roots.iter().any(|root| directory.starts_with(root)) {
+        let is_within = self.roots.iter().any(|root| directory.starts_with(root));
+        if is_within && !self.passes_over(directory) {
             Place::Watched
         } else if self.leads_down(directory) {
             Place::Above
         } else {
             Place::Outside
         }
+    }
+
+    /// Whether a directory that lies within what is watched, and all below it, is not.
+    fn passes_over(&self, directory: &Path) -> bool {
+        let name = directory.as_os_str().as_bytes();
+        self.own.iter().any(|own| directory.starts_with(own))
+            || self.exclude.iter().any(|glob| glob.matches_all_below(name))
     }
 
     /// Whether a file or directory is watched, by its path without links.
@@ -117,12 +125,16 @@ mod tests {
         symlink("real", at("link")).unwrap();
         let files = Files {
             paths: vec![at("link"), at("real/below"), at("later/x")],
-            exclude: Vec::new(),
+            exclude: vec![Glob::parse("**/objects/**").unwrap()],
             ..Files::default()
         };
         let mut scope = Scope::new(&files, &[at("real/own")]);
         assert_eq!(scope.roots(), [at("later/x"), at("real")]);
         assert_eq!(scope.place(&at("real/a/b")), Place::Watched);
+        for passed in ["real/own", "real/own/a", "real/a/objects", "real/objects/ab"] {
+            assert_eq!(scope.place(&at(passed)), Place::Outside, "{passed}");
+        }
+        assert_eq!(scope.place(&at("real/objectsx")), Place::Watched);
         assert_eq!(scope.place(&at("later")), Place::Above);
         assert_eq!(scope.place(&at("other")), Place::Outside);
         assert_eq!(scope.place(&at("really")), Place::Outside);

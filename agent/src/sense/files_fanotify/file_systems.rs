@@ -172,9 +172,9 @@ impl FileSystems {
         Err(last)
     }
 
-    /// Opens a directory that a notice names, and finds the path by which it is reached here. Of one that was removed that is the
+    /// Opens a directory that a notice names as a place, and finds the path by which it is reached here. Of one that was removed that is the
     /// last that it had, if anybody knows; of one that lies where no mount leads there is none.
-    pub(super) fn directory(&mut self, fid: Fid<'_>) -> Option<PathBuf> {
+    pub(super) fn directory(&mut self, fid: Fid<'_>) -> Option<(PathBuf, OwnedFd)> {
         let system = self
             .marked
             .iter_mut()
@@ -188,7 +188,7 @@ impl FileSystems {
             if let Ok(path) = path_of(&place)
                 && leads_to(&path, &place)
             {
-                return Some(path);
+                return Some((path, place));
             }
         }
         None

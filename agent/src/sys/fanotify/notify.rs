@@ -17,13 +17,19 @@ const WATCHED: MaskFlags = MaskFlags::FAN_CLOSE_WRITE
     .union(MaskFlags::FAN_ATTRIB)
     .union(MaskFlags::FAN_ONDIR);
 
-/// What this kernel tells with each notice.
+/// `FAN_MARK_ADD`, with `FAN_MARK_IGNORE_SURV`, which a change of what is ignored does not undo, and `FAN_MARK_EVICTABLE`, which
+/// keeps nothing in memory.
+const IGNORE_EVICTABLY: libc::c_uint = 0x1 | 0x440 | 0x200;
+
+/// What this kernel tells with each notice, and what it can be asked not to tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grants {
     /// The file itself also where it is moved or named, from Linux 5.17 on. Without it, it is found by its name in its directory.
     pub target: bool,
     /// A descriptor of the process, from Linux 5.15 on. Without it, its pid may have become another's.
     pub pidfd: bool,
+    /// Single directories can be passed over, from Linux 6.0 on. Without it, all notices of a file system are read.
+    pub passing: bool,
 }
 
 /// Notices of what happens on the file systems that are marked.
@@ -74,6 +80,26 @@ impl FileNotices {
         Ok(self.group.mark(flags, WATCHED, of, None::<&[u8]>)?)
     }
 
+    /// Lets files come, go and change in an open directory without a notice, until [`heed_all`](Self::heed_all) or until the kernel
+    /// forgets it. What happens to directories in it is told on. An error is `EINVAL` before Linux 6.0.
+    pub fn pass_over(&self, directory: BorrowedFd<'_>) -> io::Result<()> {
+        if !self.grants.passing {
+            return Err(Errno::EINVAL.into());
+        }
+        let flags = MarkFlags::from_bits_retain(IGNORE_EVICTABLY) | MarkFlags::FAN_MARK_ONLYDIR;
+        let what = WATCHED.difference(MaskFlags::FAN_ONDIR) | MaskFlags::FAN_EVENT_ON_CHILD;
+        // As its own entry: a directory that is open as a place alone is taken by name only.
+        Ok(self.group.mark(flags, what, directory, Some("."))?)
+    }
+
+    /// Tells again of all directories.
+    pub fn heed_all(&self) -> io::Result<()> {
+        let root = rustix::fs::CWD;
+        Ok(self
+            .group
+            .mark(MarkFlags::FAN_MARK_FLUSH, MaskFlags::empty(), root, Some("/"))?)
+    }
+
     /// Reads what there is, without waiting, and hands each notice on with the descriptor of its process. Gives how many.
     pub fn take(&mut self, mut each: impl FnMut(Notice<'_>, Option<OwnedFd>)) -> io::Result<usize> {
         let length = loop {
@@ -111,11 +137,13 @@ impl Grants {
     pub const ALL: Self = Self {
         target: true,
         pidfd: true,
+        passing: true,
     };
     /// What Linux 5.10 has.
     pub const NONE: Self = Self {
         target: false,
         pidfd: false,
+        passing: false,
     };
 
     fn flags(self) -> InitFlags {
