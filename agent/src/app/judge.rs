@@ -5,9 +5,9 @@ use super::costs::{Costs, watch};
 use super::historian::Note;
 use super::keeper::Kept;
 use super::mask::Mask;
-use super::rules::Rules;
+use super::rules::{Fresh, Rules};
 use crate::config::{Keep, Settings};
-use crate::detect::{Detector as _, Findings, Hashes, Sigma, Yara};
+use crate::detect::{Detector as _, Findings, Listed, Sigma, Yara};
 use crate::enrich::{Amended, Enricher};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
@@ -42,7 +42,7 @@ pub(super) fn judge(
 ) {
     let mut judge = Judge {
         sigma: None,
-        hashes: Hashes::default(),
+        listed: Listed::default(),
         yara: Yara::default(),
         recent: Recent::default(),
         findings: Findings::default(),
@@ -53,11 +53,14 @@ pub(super) fn judge(
     };
     let mut events = Vec::new();
     for seen in observed {
-        if let Some((mut fresh, hashes)) = rules.take() {
-            if let Some(old) = judge.sigma.take() {
-                fresh.go_on_from(old);
+        if let Some(Fresh { sigma, indicators }) = rules.take() {
+            if let Some(mut fresh) = sigma {
+                if let Some(old) = judge.sigma.take() {
+                    fresh.go_on_from(old);
+                }
+                judge.sigma = Some(fresh);
             }
-            (judge.sigma, judge.hashes) = (Some(fresh), hashes);
+            judge.listed.indicators = indicators;
         }
         let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
@@ -100,7 +103,7 @@ pub(super) fn judge(
 
 struct Judge {
     sigma: Option<Sigma>,
-    hashes: Hashes,
+    listed: Listed,
     yara: Yara,
     recent: Recent,
     findings: Findings,
@@ -128,7 +131,7 @@ impl Judge {
         if let Some(sigma) = &mut self.sigma {
             sigma.inspect(&event, &mut self.findings);
         }
-        self.hashes.inspect(&event, &mut self.findings);
+        self.listed.inspect(&event, &mut self.findings);
         self.yara.inspect(&event, &mut self.findings);
         // The guard learns who logs in before it is asked about a finding, also from what is read again.
         if let Some(login) = Login::of(&event) {
@@ -145,7 +148,7 @@ impl Judge {
     fn amended(&mut self, amended: Amended, records: &mut Vec<Record>) -> Result<(), Ending> {
         let Amended { event, record } = amended;
         self.findings.counted = false;
-        self.hashes.inspect(&event, &mut self.findings);
+        self.listed.inspect(&event, &mut self.findings);
         let found = !self.findings.found.is_empty();
         let sent = self.travels(&event) || self.recent.is_sent(event.id);
         if sent {

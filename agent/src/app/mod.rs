@@ -203,7 +203,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         let (rules, stop) = (Arc::clone(&rules), stop.clone());
         threads.push(spawn("rules", move || rules.follow(changes, &stop))?);
     }
-    let mut historian = Historian::new(&settings.history());
+    let mut historian = Historian::new(&settings.findings());
     threads.push(spawn("historian", move || historian.listen(&noted))?);
     threads.push(spawn("notices", move || hear(&notices, &costs, &judged))?);
     let courier = courier::start(settings, user, Arc::clone(&watch), spool, status, reached)?;

@@ -4,7 +4,7 @@ use super::costs::{EACH, Rule, estimated};
 use super::rule_watch::RuleWatch;
 use super::scanner::Waiting;
 use crate::config::Settings;
-use crate::detect::{Cost, Exception, Hashes, Sigma, Sources, load};
+use crate::detect::{Cost, Exception, Indicators, Sigma, Sources, load};
 use crate::history::LastGood;
 use crate::observation::Subject;
 use crate::scan::{Backlog, Queue};
@@ -27,8 +27,15 @@ pub(super) struct Rules {
     scanned: Option<Arc<Queue<Waiting>>>,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
-    fresh: Mutex<Option<(Sigma, Hashes)>>,
+    fresh: Mutex<Option<Fresh>>,
     state: Mutex<State>,
+}
+
+/// What was loaded and nobody judges by yet.
+pub(super) struct Fresh {
+    /// Nothing when not one rule could be loaded: then those stay that are in force.
+    pub(super) sigma: Option<Sigma>,
+    pub(super) indicators: Indicators,
 }
 
 /// What is in force.
@@ -36,7 +43,7 @@ pub(super) struct Rules {
 struct State {
     rules: usize,
     exceptions: Vec<Exception>,
-    hashes: Hashes,
+    indicators: Indicators,
     costs: Vec<(RuleRef, Arc<Cost>)>,
     problems: Vec<String>,
 }
@@ -46,6 +53,9 @@ struct State {
 pub struct InForce {
     /// How many rules.
     pub rules: usize,
+    /// How many indicators, those that have ended among them.
+    #[serde(default)]
+    pub indicators: usize,
     /// How many exceptions, those whose time is over among them.
     pub exceptions: usize,
     /// How many things are wrong in their files.
@@ -92,14 +102,14 @@ impl Rules {
     pub(super) fn reload(&self) {
         let _one_at_a_time = lock(&self.loading);
         self.scanned.iter().for_each(|queue| queue.reload());
-        let (before, hashes) = {
+        let (before, indicators) = {
             let state = lock(&self.state);
-            (state.exceptions.clone(), state.hashes.clone())
+            (state.exceptions.clone(), state.indicators.clone())
         };
         let sources = Sources {
             before: &before,
-            hashes_before: hashes,
-            ..Sources::from(&self.settings.detect)
+            indicators_before: indicators,
+            ..Sources::from(&self.settings)
         };
         let mut kept = LastGood::read(&self.settings.last_good());
         let loaded = load(&sources, &mut kept, jiff::Timestamp::now().into());
@@ -107,9 +117,23 @@ impl Rules {
             tracing::warn!("{problem}");
         }
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
+        let indicators = loaded.indicators;
+        if !self.settings.indicators.files.is_empty() {
+            let (count, bytes) = (indicators.len(), indicators.bytes());
+            tracing::info!("{count} indicators are in force, in {} KiB", bytes / 1024);
+        }
         if loaded.sigma.rules() == 0 {
-            lock(&self.state).problems = problems;
-            tracing::error!("no rule could be loaded: nothing new is judged by");
+            let mut state = lock(&self.state);
+            state.problems = problems;
+            state.indicators = indicators.clone();
+            drop(state);
+            tracing::error!("no rule could be loaded: those that are in force stay");
+            // Rules that nobody judges by yet are in force all the same.
+            let waiting = lock(&self.fresh).take().and_then(|fresh| fresh.sigma);
+            *lock(&self.fresh) = Some(Fresh {
+                sigma: waiting,
+                indicators,
+            });
             return;
         }
         if let Err(error) = kept.save() {
@@ -121,17 +145,17 @@ impl Rules {
             "{rules} rules and {} exceptions are in force",
             loaded.exceptions.len()
         );
-        if !loaded.hashes.is_empty() {
-            tracing::info!("{} files are known to be bad", loaded.hashes.len());
-        }
         *lock(&self.state) = State {
             rules,
             exceptions: loaded.exceptions,
-            hashes: loaded.hashes.clone(),
+            indicators: indicators.clone(),
             costs: sigma.costs(),
             problems,
         };
-        *lock(&self.fresh) = Some((sigma, loaded.hashes));
+        *lock(&self.fresh) = Some(Fresh {
+            sigma: Some(sigma),
+            indicators,
+        });
     }
 
     /// Loads them anew whenever their files change, until told to stop.
@@ -149,7 +173,7 @@ impl Rules {
     }
 
     /// Rules that were loaded since this was last asked.
-    pub(super) fn take(&self) -> Option<(Sigma, Hashes)> {
+    pub(super) fn take(&self) -> Option<Fresh> {
         lock(&self.fresh).take()
     }
 
@@ -190,6 +214,7 @@ impl Rules {
             });
         InForce {
             rules: state.rules,
+            indicators: state.indicators.len(),
             exceptions: state.exceptions.len(),
             problems: state.problems.len(),
             named: state.problems.iter().take(NAMED).cloned().collect(),
@@ -203,7 +228,7 @@ pub(super) fn watch(settings: &Settings) -> Option<RuleWatch> {
     let detect = &settings.detect;
     let folders = detect.rules.iter().chain([&detect.exceptions]);
     // A file is waited for in its folder.
-    let folders = folders.chain(&detect.hashes).cloned();
+    let folders = folders.chain(&settings.indicators.files).cloned();
     match RuleWatch::new(folders.collect()) {
         Ok(watch) => Some(watch),
         Err(error) => {

@@ -46,6 +46,9 @@ impl Status {
             "rules      {} and {} exceptions in force, {} problems",
             rules.rules, rules.exceptions, rules.problems
         )?;
+        if rules.indicators > 0 {
+            writeln!(output, "indicators {} in force", rules.indicators)?;
+        }
         for problem in &rules.named {
             writeln!(output, "problem    {}", Plain(problem))?;
         }

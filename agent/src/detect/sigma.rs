@@ -361,8 +361,8 @@ detection: {a: {a2|contains: Bash}, b: {exe|startswith: /tmp}, c: {key: x}, cond
             rules: &folders,
             exceptions: None,
             groups: 100,
-            hashes: &[],
-            hashes_before: Default::default(),
+            indicators: None,
+            indicators_before: Default::default(),
             before: &[],
         };
         let loaded = load(&sources, &mut LastGood::default(), Timestamp::default());
