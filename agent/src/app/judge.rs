@@ -5,6 +5,7 @@ use super::costs::{Costs, watch};
 use super::historian::Note;
 use super::keeper::Kept;
 use super::mask::Mask;
+use super::observer::Observer;
 use super::rules::{Fresh, Rules};
 use crate::config::{Keep, Settings};
 use crate::detect::{Detector as _, Findings, Listed, Sigma, Yara};
@@ -20,13 +21,14 @@ use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
 use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where to what was judged goes.
 pub(super) struct Ways {
     pub(super) actor: Sender<Ask>,
     pub(super) keeper: Sender<Kept>,
     pub(super) historian: Sender<Note>,
+    pub(super) observer: Arc<Observer>,
 }
 
 /// The agent is ending: a queue is closed.
@@ -140,8 +142,17 @@ impl Judge {
         if again {
             // What it says was said before.
             self.findings.found.clear();
+        } else {
+            self.remember(&event, false);
         }
         self.conclude(event, again, records)
+    }
+
+    /// Lets what it shows be remembered; `amended`: its digest alone.
+    fn remember(&self, event: &Event, amended: bool) {
+        let listed = &self.listed;
+        let told = listed.met.then_some(&listed.indicators);
+        self.ways.observer.note(event, amended, told);
     }
 
     /// Judges an event of which the hash became known by that alone, and adds what travels.
@@ -149,6 +160,7 @@ impl Judge {
         let Amended { event, record } = amended;
         self.findings.counted = false;
         self.listed.inspect(&event, &mut self.findings);
+        self.remember(&event, true);
         let found = !self.findings.found.is_empty();
         let sent = self.travels(&event) || self.recent.is_sent(event.id);
         if sent {
@@ -204,7 +216,7 @@ impl Judge {
     }
 }
 
-fn show(finding: &Finding) {
+pub(super) fn show(finding: &Finding) {
     let level = serde_json::json!(finding.severity);
     let level = level.as_str().unwrap_or_default();
     let line = writeln!(

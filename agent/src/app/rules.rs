@@ -1,6 +1,7 @@
 //! The rules in force, and those that take their place when they are loaded anew.
 
 use super::costs::{EACH, Rule, estimated};
+use super::observer::Observer;
 use super::rule_watch::RuleWatch;
 use super::scanner::Waiting;
 use crate::config::Settings;
@@ -25,6 +26,8 @@ pub(super) struct Rules {
     seen: BTreeSet<Subject>,
     /// What is scanned by YARA rules, which lie in the same folders.
     scanned: Option<Arc<Queue<Waiting>>>,
+    /// Looks back when lists change.
+    observer: Arc<Observer>,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
     fresh: Mutex<Option<Fresh>>,
@@ -85,11 +88,13 @@ impl Rules {
         settings: &Settings,
         seen: BTreeSet<Subject>,
         scanned: Option<Arc<Queue<Waiting>>>,
+        observer: Arc<Observer>,
     ) -> Self {
         let rules = Self {
             settings: settings.clone(),
             seen,
             scanned,
+            observer,
             loading: Mutex::default(),
             fresh: Mutex::default(),
             state: Mutex::default(),
@@ -130,10 +135,7 @@ impl Rules {
             tracing::error!("no rule could be loaded: those that are in force stay");
             // Rules that nobody judges by yet are in force all the same.
             let waiting = lock(&self.fresh).take().and_then(|fresh| fresh.sigma);
-            *lock(&self.fresh) = Some(Fresh {
-                sigma: waiting,
-                indicators,
-            });
+            self.bring_in(waiting, indicators);
             return;
         }
         if let Err(error) = kept.save() {
@@ -152,10 +154,14 @@ impl Rules {
             costs: sigma.costs(),
             problems,
         };
-        *lock(&self.fresh) = Some(Fresh {
-            sigma: Some(sigma),
-            indicators,
-        });
+        self.bring_in(Some(sigma), indicators);
+    }
+
+    /// Has all judged by these that comes from now on, and what came before looked through.
+    fn bring_in(&self, sigma: Option<Sigma>, indicators: Indicators) {
+        let seen_before = indicators.clone();
+        *lock(&self.fresh) = Some(Fresh { sigma, indicators });
+        self.observer.look_back(&seen_before);
     }
 
     /// Loads them anew whenever their files change, until told to stop.
@@ -192,6 +198,11 @@ impl Rules {
             matches: cost.matches(),
         };
         asked.map(rule).collect()
+    }
+
+    /// What remembers what this host has seen.
+    pub(super) fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// How many files wait to be scanned, where any are.

@@ -75,6 +75,15 @@ impl Status {
                 files.unscanned + files.refused
             )?;
         }
+        let remembered = &report.remembered;
+        let (bytes, lost) = (remembered.bytes / 1024, remembered.lost);
+        writeln!(
+            output,
+            "history    {bytes} KiB of what was seen here, {lost} things found no room"
+        )?;
+        if let Some(trouble) = &remembered.trouble {
+            writeln!(output, "trouble    {}", Plain(trouble))?;
+        }
         let last = report
             .acknowledged
             .map_or("nothing yet".to_owned(), |time| time.to_string());

@@ -5,13 +5,14 @@ use crate::detect::about::About;
 use crate::detect::found::finding;
 use crate::detect::meta::{Meta, meta};
 use crate::detect::{Detector, Findings};
-use crate::history::{Observable, Shown, each, subject};
+use crate::history::{Shown, each, subject};
 use hashlink::LruCache;
 use picket_common::event::{Event, Outcome};
 use picket_common::finding::{Finding, Severity};
 use picket_common::ids::RecordId;
 use picket_common::time::Timestamp;
 use rsigma_parser::Level;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -208,7 +209,7 @@ impl Match {
     /// `3 times from … to …, in logins (sshd)`. The same sighting gives the same finding.
     pub fn seen_before(
         &self,
-        observable: &Observable<'_>,
+        source: Option<IpAddr>,
         last: Timestamp,
         now: Timestamp,
         seen: &str,
@@ -216,10 +217,6 @@ impl Match {
         let meta = self.meta(Level::High, Vec::new())?;
         let rule = self.rule()?;
         let title = self.title()?;
-        let source = match observable {
-            Observable::Address(address) => Some(*address),
-            _ => None,
-        };
         Some(Finding {
             id: RecordId::derived(last, &[rule.id.as_bytes(), b"seen before", self.value.as_bytes()]),
             time: last,

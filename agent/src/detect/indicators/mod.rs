@@ -58,7 +58,10 @@ pub struct Match {
     pub value: String,
     /// Each list that names it, as its file, with its words if there are any.
     pub lists: Vec<(PathBuf, String)>,
-    rule: usize,
+    /// The number of the rule.
+    pub rule: usize,
+    /// What the list names: the value itself, or a network or domain that holds it.
+    pub listed: String,
 }
 
 impl Indicators {
@@ -116,20 +119,26 @@ impl Indicators {
             Observable::Digest(text) => {
                 let (class, digest, length) = value::bytes(text)?;
                 let found = all.find(class, digest.get(..length)?, at)?;
-                Some(all.matched(listed::FILE, format!("{} {text}", class.word()), found))
+                let value = format!("{} {text}", class.word());
+                Some(all.matched(listed::FILE, value, text, found))
             }
             Observable::Address(address) => {
                 let now = seconds(at);
                 let mut ranges = all.networks.find(*address).filter(|range| range.expires > now);
                 let first = ranges.next()?;
-                let value = match first.network() {
-                    Some(network) if !network.is_single() => format!("{address} of {network}"),
-                    _ => address.to_string(),
+                let network = first.network().filter(|network| !network.is_single());
+                let address = address.to_string();
+                let (value, named) = match network.map(|network| network.to_string()) {
+                    Some(network) => (format!("{address} of {network}"), network),
+                    None => (address.clone(), address),
                 };
                 let notes = std::iter::once(first).chain(ranges).map(|range| range.note);
-                Some(all.matched(listed::ADDRESS, value, notes))
+                Some(all.matched(listed::ADDRESS, value, &named, notes))
             }
-            Observable::Domain(name) if all.has(Class::Domain) => {
+            Observable::Domain(name) => {
+                if !all.has(Class::Domain) {
+                    return None;
+                }
                 let mut rest = Some(name.as_ref());
                 while let Some(domain) = rest {
                     if let Some(found) = all.find(Class::Domain, domain.as_bytes(), at) {
@@ -137,20 +146,19 @@ impl Indicators {
                             true => domain.to_owned(),
                             false => format!("{name} of {domain}"),
                         };
-                        return Some(all.matched(listed::DOMAIN, value, found));
+                        return Some(all.matched(listed::DOMAIN, value, domain, found));
                     }
                     rest = domain.split_once('.').map(|(_, wider)| wider);
                 }
                 None
             }
-            Observable::Domain(_) => None,
             Observable::Path(path) => {
                 if let Some(found) = all.find(Class::Path, path.as_bytes(), at) {
-                    return Some(all.matched(listed::NAME, (*path).to_owned(), found));
+                    return Some(all.matched(listed::NAME, (*path).to_owned(), path, found));
                 }
                 let (_, name) = path.rsplit_once('/')?;
                 let found = all.find(Class::Name, name.as_bytes(), at)?;
-                Some(all.matched(listed::NAME, name.to_owned(), found))
+                Some(all.matched(listed::NAME, name.to_owned(), name, found))
             }
         }
     }
@@ -184,7 +192,7 @@ impl All {
         Some(live)
     }
 
-    fn matched(&self, rule: usize, value: String, notes: impl Iterator<Item = u32>) -> Match {
+    fn matched(&self, rule: usize, value: String, named: &str, notes: impl Iterator<Item = u32>) -> Match {
         let list = |note: u32| {
             let list = usize::try_from(self.notes.list(note)).ok()?;
             let file = self.lists.get(list)?.file.clone();
@@ -194,6 +202,7 @@ impl All {
             value,
             lists: notes.filter_map(list).take(MOST_LISTS).collect(),
             rule,
+            listed: named.to_owned(),
         }
     }
 }
