@@ -262,7 +262,7 @@ impl Memory<'_> {
         let Some(history) = self.history() else {
             return Some(sightings);
         };
-        match history.write(&sightings) {
+        match history.write(&mut sightings) {
             Ok(()) => {
                 if self.trouble.take().is_some() {
                     tracing::info!("what this host sees is remembered on disk again");

@@ -112,20 +112,24 @@ impl Observables {
         }
     }
 
-    /// Writes what was seen.
-    pub fn write(&mut self, sightings: &Sightings) -> Result<(), ObservablesError> {
-        let all: Vec<(&Key, &Sighting)> = sightings.seen.iter().collect();
-        for some in all.chunks(TOGETHER) {
-            self.write_some(some).map_err(|error| self.wrong(error))?;
+    /// Writes what was seen, and takes away what was written; where it fails, the rest stays.
+    pub fn write(&mut self, sightings: &mut Sightings) -> Result<(), ObservablesError> {
+        while !sightings.is_empty() {
+            let some: Vec<Key> = sightings.seen.keys().take(TOGETHER).cloned().collect();
+            self.write_some(sightings, &some)
+                .map_err(|error| self.wrong(error))?;
+            for key in &some {
+                sightings.seen.remove(key);
+            }
         }
         Ok(())
     }
 
-    fn write_some(&mut self, some: &[(&Key, &Sighting)]) -> rusqlite::Result<()> {
+    fn write_some(&mut self, sightings: &Sightings, some: &[Key]) -> rusqlite::Result<()> {
         let transaction = self.database.transaction()?;
         {
             let mut see = transaction.prepare_cached(SEE)?;
-            for (key, one) in some {
+            for (key, one) in some.iter().filter_map(|key| sightings.seen.get_key_value(key)) {
                 see.execute(params![
                     key,
                     one.first.as_micros(),
@@ -381,15 +385,15 @@ mod tests {
             (Observable::Path("/tmp/no-update.sh"), 7),
             (Observable::Digest(&digest), 7),
         ];
-        open(&path).write(&seen(&things)).unwrap();
+        open(&path).write(&mut seen(&things)).unwrap();
         let mut history = open(&path);
         history
-            .write(&seen(&[
+            .write(&mut seen(&[
                 (address("198.51.100.7"), 3),
                 (address("198.51.100.7"), 9),
             ]))
             .unwrap();
-        history.write(&seen(&[(address("198.51.100.7"), 4)])).unwrap();
+        history.write(&mut seen(&[(address("198.51.100.7"), 4)])).unwrap();
         let (found, since) = history.find(&Question::parse("198.51.100.7").unwrap()).unwrap();
         let [one] = found.as_slice() else {
             panic!("{found:?}")
@@ -422,7 +426,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut history = open(&folder.path().join("seen.sqlite"));
         history
-            .write(&seen(&[
+            .write(&mut seen(&[
                 (address("198.51.100.7"), 5),
                 (address("198.51.100.8"), 6),
             ]))
@@ -435,7 +439,7 @@ mod tests {
         let keys = untold(&history);
         assert_eq!(keys.len(), 2);
         history.tell(&keys[..1]).unwrap();
-        history.write(&seen(&[(address("198.51.100.7"), 9)])).unwrap();
+        history.write(&mut seen(&[(address("198.51.100.7"), 9)])).unwrap();
         assert_eq!(untold(&history), keys[1..]);
     }
 
@@ -444,7 +448,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut history = open(&folder.path().join("seen.sqlite"));
         history
-            .write(&seen(&[
+            .write(&mut seen(&[
                 (address("198.51.100.7"), 0),
                 (address("198.51.100.8"), DAY),
             ]))
@@ -460,7 +464,7 @@ mod tests {
                 .iter()
                 .map(|path| (Observable::Path(path), DAY + round))
                 .collect();
-            history.write(&seen(&things)).unwrap();
+            history.write(&mut seen(&things)).unwrap();
             if history.is_full() {
                 assert!(history.prune(at(2 * DAY)).unwrap());
             }
@@ -500,7 +504,7 @@ mod tests {
             }),
         ] {
             if whole.is_empty() {
-                open(&path).write(&seen(&things)).unwrap();
+                open(&path).write(&mut seen(&things)).unwrap();
                 whole = fs::read(&path).unwrap();
             }
             let mut bytes = whole.clone();
@@ -511,7 +515,7 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             let (mut history, aside) = Observables::open(&path, bounds, at(0)).unwrap();
             assert_eq!(aside, Some(with(&path, ".damaged")), "{name}");
-            history.write(&seen(&[(address("198.51.100.7"), 5)])).unwrap();
+            history.write(&mut seen(&[(address("198.51.100.7"), 5)])).unwrap();
             assert_eq!(history.count().unwrap(), 1, "{name}");
         }
         let folder_in_its_place = folder.path().join("folder");
@@ -527,7 +531,7 @@ mod tests {
         const CHILD: &str = "PICKET_TEST_OBSERVABLES";
         if let Some(path) = std::env::var_os(CHILD) {
             let mut history = open(Path::new(&path));
-            history.write(&seen(&[(address("198.51.100.7"), 5)])).unwrap();
+            history.write(&mut seen(&[(address("198.51.100.7"), 5)])).unwrap();
             let _open = history.database.transaction().unwrap();
             _open.execute("DELETE FROM seen", []).unwrap();
             nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();

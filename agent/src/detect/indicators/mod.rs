@@ -207,9 +207,6 @@ impl All {
     }
 }
 
-#[cfg(test)]
-mod tests;
-
 fn note(exact: &Exact) -> u32 {
     exact.note
 }
@@ -220,3 +217,6 @@ fn seconds(time: Timestamp) -> u32 {
         .unwrap_or(NEVER)
         .min(NEVER - 1)
 }
+
+#[cfg(test)]
+mod tests;
