@@ -49,8 +49,8 @@ fn load(folders: &[PathBuf]) -> Sigma {
         rules: folders,
         exceptions: None,
         groups: 100_000,
-        hashes: &[],
-        hashes_before: Default::default(),
+        indicators: None,
+        indicators_before: Default::default(),
         before: &[],
     };
     detect::load(&sources, &mut LastGood::default(), Timestamp::default()).sigma

@@ -359,7 +359,7 @@ fn what_is_passed_over_is_told_of_once_it_lies_where_it_matters() {
         names.collect::<Vec<_>>()
     };
     ground.shell("echo 1 > out/deep/1; echo 1 > out/a/b/1; echo 1 > www/.git/objects/ab/1");
-    assert_eq!(within(watched.all()), [PathBuf::new(); 0]);
+    assert_eq!(within(watched.all()), Vec::<PathBuf>::new());
     // The kernel was asked before what comes now was looked at.
     watched.all();
     if passed_over() == 0 {
@@ -387,7 +387,7 @@ fn what_is_passed_over_is_told_of_once_it_lies_where_it_matters() {
     assert_eq!(told, ["www/deep/3", "www/a/b/3"].map(|name| ground.path(name)));
 
     ground.shell("mv www/deep out/deep; echo 4 > out/deep/4; echo 5 > out/deep/5");
-    assert_eq!(within(watched.all()), [PathBuf::new(); 0]);
+    assert_eq!(within(watched.all()), Vec::<PathBuf>::new());
     ground.shell("echo 6 > out/deep/6; chmod +x out/deep/6; mv out/deep/6 www/6; ln out/deep/5 www/5");
     let told = within(watched.all());
     assert_eq!(told, ["www/6", "www/5"].map(|name| ground.path(name)));

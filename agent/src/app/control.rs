@@ -2,34 +2,28 @@
 //!
 //! Whoever may open the socket may read; only root, or the agent's own user, may act. The kernel vouches for who it is.
 
-use super::actor::{Acting, Ask};
+use super::actor::Ask;
 use super::costs::{self, Costs};
 use super::historian::{Note, Recall, Told};
-use super::rules::{InForce, Rules};
+use super::observer::Remembered;
 use super::running::{Processes, Running};
 use super::socket::{bind, may_act};
 use super::spawn;
-use crate::config::{Mode, Settings};
+use super::status::{Report, Status};
 use crate::history::Story;
-use crate::observation::Subject;
 use crate::queue::Sender;
 use crate::respond::{Held, Release};
-use crate::scan::Backlog;
-use crate::send::Up;
-use crate::spool::{Pending, Spool};
 use crate::sys::Stop;
 use picket_common::action::Target;
 use picket_common::ids::RecordId;
-use picket_common::record::{Lane, Outcome};
-use picket_common::time::Timestamp;
+use picket_common::record::Outcome;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -61,6 +55,11 @@ pub enum Request {
     Story {
         /// Its id.
         id: RecordId,
+    },
+    /// When was something seen here?
+    Seen {
+        /// A digest, an address, a network, a name or a path.
+        value: String,
     },
     /// Do something to the host; `ttl` in seconds, `None` until undone.
     Act {
@@ -107,123 +106,12 @@ pub enum Reply {
     Processes(Vec<Running>),
     /// To [`Request::Story`].
     Story(Option<Box<Story>>),
+    /// To [`Request::Seen`].
+    Seen(Remembered),
     /// What was done.
     Done(Vec<Outcome>),
     /// Why not.
     Error(String),
-}
-
-/// How the agent is.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// Its version.
-    pub version: String,
-    /// Its process.
-    pub pid: u32,
-    /// Since when it runs.
-    pub started: Timestamp,
-    /// `monitor` or `enforce`.
-    pub mode: String,
-    /// How it acts.
-    pub acting: String,
-    /// What it watches.
-    pub watching: Vec<String>,
-    /// What is seen through that.
-    pub sees: BTreeSet<Subject>,
-    /// Findings, actions and losses that the collector does not have yet.
-    pub findings: Pending,
-    /// Events that the collector does not have yet.
-    pub events: Pending,
-    /// Records that were lost since it started, each loss told to the collector as a gap.
-    pub lost: u64,
-    /// When the collector last acknowledged something.
-    pub acknowledged: Option<Timestamp>,
-    /// What keeps records from the collector now.
-    pub trouble: Option<String>,
-    /// The rules in force.
-    pub rules: InForce,
-    /// How many files wait to be looked into, and were; `None` where files are not watched.
-    pub scanned: Option<Backlog>,
-}
-
-/// What the agent knows of itself.
-pub(super) struct Status {
-    started: Timestamp,
-    mode: Mode,
-    watching: Vec<String>,
-    sees: BTreeSet<Subject>,
-    spool: Arc<Mutex<Spool>>,
-    rules: Arc<Rules>,
-    acting: Acting,
-    courier: Mutex<Courier>,
-}
-
-#[derive(Clone, Default)]
-struct Courier {
-    acknowledged: Option<Timestamp>,
-    trouble: Option<String>,
-}
-
-impl Status {
-    pub(super) fn new(
-        settings: &Settings,
-        spool: Arc<Mutex<Spool>>,
-        rules: Arc<Rules>,
-        (watching, sees): (Vec<String>, BTreeSet<Subject>),
-        acting: Acting,
-    ) -> Self {
-        Self {
-            started: now(),
-            mode: settings.respond.mode,
-            watching,
-            sees,
-            spool,
-            rules,
-            acting,
-            courier: Mutex::default(),
-        }
-    }
-
-    /// Takes note of what the courier says.
-    pub(super) fn heard(&self, up: &Up) {
-        let mut courier = self.courier.lock().unwrap_or_else(PoisonError::into_inner);
-        match up {
-            Up::Acknowledged { .. } => {
-                courier.acknowledged = Some(now());
-                courier.trouble = None;
-            }
-            Up::Trouble { reason } => courier.trouble = Some(reason.clone()),
-            Up::Refused { .. } | Up::Reached { .. } | Up::Renewed { .. } => {}
-        }
-    }
-
-    fn report(&self) -> Report {
-        let courier = self
-            .courier
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
-        Report {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            started: self.started,
-            mode: match self.mode {
-                Mode::Monitor => "monitor".to_owned(),
-                Mode::Enforce => "enforce".to_owned(),
-            },
-            acting: self.acting.get(),
-            watching: self.watching.clone(),
-            sees: self.sees.clone(),
-            findings: spool.pending(Lane::Findings),
-            events: spool.pending(Lane::Events),
-            lost: spool.lost(),
-            acknowledged: courier.acknowledged,
-            trouble: courier.trouble,
-            rules: self.rules.in_force(),
-            scanned: self.rules.backlog(),
-        }
-    }
 }
 
 /// The listening side.
@@ -324,7 +212,7 @@ impl Control {
                 };
             }
             Request::Findings { last } => return self.recall(Recall::Last(last)),
-            Request::Costs => return Reply::Costs(Box::new(self.costs.report(self.status.rules.costs()))),
+            Request::Costs => return Reply::Costs(Box::new(self.costs.report(self.status.rules().costs()))),
             Request::Processes => {
                 // Without a history the processes are there all the same.
                 let stories = match self.recall(Recall::Last(usize::MAX)) {
@@ -334,6 +222,10 @@ impl Control {
                 return Reply::Processes(self.processes.running(stories));
             }
             Request::Story { id } => return self.recall(Recall::Story(id)),
+            Request::Seen { value } => {
+                let told = self.status.rules().observer().ask(&value, PATIENCE);
+                return told.map_or_else(Reply::Error, Reply::Seen);
+            }
             _ if !may_act => return Reply::Error("only root may act".to_owned()),
             Request::Act { target, ttl, reason } => Ask::Act {
                 target,
@@ -379,8 +271,4 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Reply> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     Ok(serde_json::from_str(&line)?)
-}
-
-fn now() -> Timestamp {
-    jiff::Timestamp::now().into()
 }

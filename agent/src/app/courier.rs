@@ -1,6 +1,6 @@
 //! The thread that minds the courier.
 
-use super::control::Status;
+use super::status::Status;
 use super::{AppError, spawn};
 use crate::config::Settings;
 use crate::send::{Progress, Reached, Supervisor, Up, Watch};

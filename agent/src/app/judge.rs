@@ -6,9 +6,10 @@ use super::historian::Note;
 use super::installs::{self, Installs, Settled};
 use super::keeper::Kept;
 use super::mask::Mask;
-use super::rules::Rules;
+use super::observer::Observer;
+use super::rules::{Fresh, Rules};
 use crate::config::{Keep, Settings};
-use crate::detect::{Detector as _, Findings, Hashes, Sigma, Yara};
+use crate::detect::{Detector as _, Findings, Listed, Sigma, Yara};
 use crate::enrich::{Amended, Enricher};
 use crate::history::{Entry, Recent};
 use crate::observation::Observation;
@@ -21,7 +22,7 @@ use picket_common::terminal::Plain;
 use picket_common::time::Timestamp;
 use std::io::{self, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Where to what was judged goes.
@@ -29,6 +30,7 @@ pub(super) struct Ways {
     pub(super) actor: Sender<Ask>,
     pub(super) keeper: Sender<Kept>,
     pub(super) historian: Sender<Note>,
+    pub(super) observer: Arc<Observer>,
 }
 
 /// The agent is ending: a queue is closed.
@@ -44,7 +46,7 @@ pub(super) fn judge(
 ) {
     let mut judge = Judge {
         sigma: None,
-        hashes: Hashes::default(),
+        listed: Listed::default(),
         yara: Yara::default(),
         installs: Installs::default(),
         recent: Recent::default(),
@@ -86,11 +88,14 @@ pub(super) fn judge(
             }
             continue;
         }
-        if let Some((mut fresh, hashes)) = rules.take() {
-            if let Some(old) = judge.sigma.take() {
-                fresh.go_on_from(old);
+        if let Some(Fresh { sigma, indicators }) = rules.take() {
+            if let Some(mut fresh) = sigma {
+                if let Some(old) = judge.sigma.take() {
+                    fresh.go_on_from(old);
+                }
+                judge.sigma = Some(fresh);
             }
-            (judge.sigma, judge.hashes) = (Some(fresh), hashes);
+            judge.listed.indicators = indicators;
         }
         let cursor = seen.origin.cursor.clone().filter(|_| !seen.again);
         let mut kept = Kept {
@@ -133,7 +138,7 @@ pub(super) fn judge(
 
 struct Judge {
     sigma: Option<Sigma>,
-    hashes: Hashes,
+    listed: Listed,
     yara: Yara,
     installs: Installs,
     recent: Recent,
@@ -164,7 +169,7 @@ impl Judge {
         }
         self.installs.note(&event);
         self.installs.hold(&event, &mut self.findings.found);
-        self.hashes.inspect(&event, &mut self.findings);
+        self.listed.inspect(&event, &mut self.findings);
         self.yara.inspect(&event, &mut self.findings);
         // The guard learns who logs in before it is asked about a finding, also from what is read again.
         if let Some(login) = Login::of(&event) {
@@ -173,6 +178,8 @@ impl Judge {
         if again {
             // What it says was said before.
             self.findings.found.clear();
+        } else {
+            self.remember(&event, false);
         }
         self.conclude(event, again, records)
     }
@@ -196,11 +203,19 @@ impl Judge {
         }
     }
 
+    /// Lets what it shows be remembered; `amended`: its digest alone.
+    fn remember(&self, event: &Event, amended: bool) {
+        let listed = &self.listed;
+        let told = listed.met.then_some(&listed.indicators);
+        self.ways.observer.note(event, amended, told);
+    }
+
     /// Judges an event of which the hash became known by that alone, and adds what travels.
     fn amended(&mut self, amended: Amended, records: &mut Vec<Record>) -> Result<(), Ending> {
         let Amended { event, record } = amended;
         self.findings.counted = false;
-        self.hashes.inspect(&event, &mut self.findings);
+        self.listed.inspect(&event, &mut self.findings);
+        self.remember(&event, true);
         let found = !self.findings.found.is_empty();
         let sent = self.travels(&event) || self.recent.is_sent(event.id);
         if sent {
@@ -256,7 +271,7 @@ impl Judge {
     }
 }
 
-fn show(finding: &Finding) {
+pub(super) fn show(finding: &Finding) {
     let level = serde_json::json!(finding.severity);
     let level = level.as_str().unwrap_or_default();
     let line = writeln!(

@@ -13,12 +13,15 @@ mod historian;
 mod installs;
 mod judge;
 mod keeper;
+mod look_back;
 mod mask;
+pub mod observer;
 mod rule_watch;
 mod rules;
 pub mod running;
 mod scanner;
 mod socket;
+pub mod status;
 
 use crate::config::Settings;
 use crate::enrich::{Enricher, Inquirer};
@@ -31,12 +34,14 @@ use crate::sense::{Notice, Sensor};
 use crate::spool::{Spool, SpoolError};
 use crate::sys::{Stop, answer_at_once};
 use actor::Actor;
-use control::{Control, Status};
+use control::Control;
 use costs::Costs;
 use historian::Historian;
 use keeper::{Keeper, Kept};
 use nix::sys::signal::{SigSet, Signal};
+use observer::Observer;
 use rules::Rules;
+use status::Status;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -116,7 +121,9 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     }
     let enricher = Arc::new(Mutex::new(enricher));
     let scanned = watches_files.then(scanner::queue).transpose()?;
-    let rules = Arc::new(Rules::load(settings, seen.clone(), scanned.clone()));
+    let observer = Arc::new(Observer::default());
+    let rules = Rules::load(settings, seen.clone(), scanned.clone(), Arc::clone(&observer));
+    let rules = Arc::new(rules);
     let all = begun.iter_mut().chain(&mut begun_files);
     let places: Vec<_> = all.flat_map(|sensor| sensor.begin()).collect();
     if let Err(error) = first_places(&spool, &places) {
@@ -188,6 +195,14 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         stop: stop.clone(),
     };
     let control = control.listen(&settings.agent.socket);
+    threads.push({
+        let (observer, settings) = (Arc::clone(&observer), settings.clone());
+        let ways = observer::Ways {
+            keeper: judged.clone(),
+            historian: note.clone(),
+        };
+        spawn("observer", move || observer::observe(&observer, &settings, ways))?
+    });
     let judging = {
         let (rules, settings) = (Arc::clone(&rules), settings.clone());
         let costs = Arc::clone(&costs);
@@ -195,6 +210,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
             actor: ask,
             keeper: judged.clone(),
             historian: note,
+            observer: Arc::clone(&observer),
         };
         spawn_prompt("judge", move || {
             judge::judge(&rules, &settings, &to_judge, &enricher, &costs, ways)
@@ -205,7 +221,7 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
         let (rules, stop) = (Arc::clone(&rules), stop.clone());
         threads.push(spawn("rules", move || rules.follow(changes, &stop))?);
     }
-    let mut historian = Historian::new(&settings.history());
+    let mut historian = Historian::new(&settings.findings());
     threads.push(spawn("historian", move || historian.listen(&noted))?);
     threads.push(spawn("notices", move || hear(&notices, &costs, &judged))?);
     let courier = courier::start(settings, user, Arc::clone(&watch), spool, status, reached)?;
@@ -229,7 +245,9 @@ pub fn run(settings: &Settings) -> Result<(), AppError> {
     stop.raise();
     inquiries.end();
     let upstream = sensors.into_iter().chain(control).chain([judging, acting]);
-    upstream.chain(threads).for_each(join);
+    upstream.for_each(join);
+    observer.end();
+    threads.into_iter().for_each(join);
     watch.stop();
     join(courier);
     Ok(())

@@ -1,10 +1,11 @@
 //! The rules in force, and those that take their place when they are loaded anew.
 
 use super::costs::{EACH, Rule, estimated};
+use super::observer::Observer;
 use super::rule_watch::RuleWatch;
 use super::scanner::Waiting;
 use crate::config::Settings;
-use crate::detect::{Cost, Exception, Hashes, Sigma, Sources, load};
+use crate::detect::{Cost, Exception, Indicators, Sigma, Sources, load};
 use crate::history::LastGood;
 use crate::observation::Subject;
 use crate::scan::{Backlog, Queue};
@@ -25,10 +26,19 @@ pub(super) struct Rules {
     seen: BTreeSet<Subject>,
     /// What is scanned by YARA rules, which lie in the same folders.
     scanned: Option<Arc<Queue<Waiting>>>,
+    /// Looks back when lists change.
+    observer: Arc<Observer>,
     /// Held while rules are loaded: one after the other.
     loading: Mutex<()>,
-    fresh: Mutex<Option<(Sigma, Hashes)>>,
+    fresh: Mutex<Option<Fresh>>,
     state: Mutex<State>,
+}
+
+/// What was loaded and nobody judges by yet.
+pub(super) struct Fresh {
+    /// Nothing when not one rule could be loaded: then those stay that are in force.
+    pub(super) sigma: Option<Sigma>,
+    pub(super) indicators: Indicators,
 }
 
 /// What is in force.
@@ -36,7 +46,7 @@ pub(super) struct Rules {
 struct State {
     rules: usize,
     exceptions: Vec<Exception>,
-    hashes: Hashes,
+    indicators: Indicators,
     costs: Vec<(RuleRef, Arc<Cost>)>,
     problems: Vec<String>,
 }
@@ -46,6 +56,9 @@ struct State {
 pub struct InForce {
     /// How many rules.
     pub rules: usize,
+    /// How many indicators, those that have ended among them.
+    #[serde(default)]
+    pub indicators: usize,
     /// How many exceptions, those whose time is over among them.
     pub exceptions: usize,
     /// How many things are wrong in their files.
@@ -75,11 +88,13 @@ impl Rules {
         settings: &Settings,
         seen: BTreeSet<Subject>,
         scanned: Option<Arc<Queue<Waiting>>>,
+        observer: Arc<Observer>,
     ) -> Self {
         let rules = Self {
             settings: settings.clone(),
             seen,
             scanned,
+            observer,
             loading: Mutex::default(),
             fresh: Mutex::default(),
             state: Mutex::default(),
@@ -92,14 +107,14 @@ impl Rules {
     pub(super) fn reload(&self) {
         let _one_at_a_time = lock(&self.loading);
         self.scanned.iter().for_each(|queue| queue.reload());
-        let (before, hashes) = {
+        let (before, indicators) = {
             let state = lock(&self.state);
-            (state.exceptions.clone(), state.hashes.clone())
+            (state.exceptions.clone(), state.indicators.clone())
         };
         let sources = Sources {
             before: &before,
-            hashes_before: hashes,
-            ..Sources::from(&self.settings.detect)
+            indicators_before: indicators,
+            ..Sources::from(&self.settings)
         };
         let mut kept = LastGood::read(&self.settings.last_good());
         let loaded = load(&sources, &mut kept, jiff::Timestamp::now().into());
@@ -107,9 +122,20 @@ impl Rules {
             tracing::warn!("{problem}");
         }
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
+        let indicators = loaded.indicators;
+        if !self.settings.indicators.files.is_empty() {
+            let (count, bytes) = (indicators.len(), indicators.bytes());
+            tracing::info!("{count} indicators are in force, in {} KiB", bytes / 1024);
+        }
         if loaded.sigma.rules() == 0 {
-            lock(&self.state).problems = problems;
-            tracing::error!("no rule could be loaded: nothing new is judged by");
+            let mut state = lock(&self.state);
+            state.problems = problems;
+            state.indicators = indicators.clone();
+            drop(state);
+            tracing::error!("no rule could be loaded: those that are in force stay");
+            // Rules that nobody judges by yet are in force all the same.
+            let waiting = lock(&self.fresh).take().and_then(|fresh| fresh.sigma);
+            self.bring_in(waiting, indicators);
             return;
         }
         if let Err(error) = kept.save() {
@@ -121,17 +147,21 @@ impl Rules {
             "{rules} rules and {} exceptions are in force",
             loaded.exceptions.len()
         );
-        if !loaded.hashes.is_empty() {
-            tracing::info!("{} files are known to be bad", loaded.hashes.len());
-        }
         *lock(&self.state) = State {
             rules,
             exceptions: loaded.exceptions,
-            hashes: loaded.hashes.clone(),
+            indicators: indicators.clone(),
             costs: sigma.costs(),
             problems,
         };
-        *lock(&self.fresh) = Some((sigma, loaded.hashes));
+        self.bring_in(Some(sigma), indicators);
+    }
+
+    /// Has all judged by these that comes from now on, and what came before looked through.
+    fn bring_in(&self, sigma: Option<Sigma>, indicators: Indicators) {
+        let seen_before = indicators.clone();
+        *lock(&self.fresh) = Some(Fresh { sigma, indicators });
+        self.observer.look_back(&seen_before);
     }
 
     /// Loads them anew whenever their files change, until told to stop.
@@ -149,7 +179,7 @@ impl Rules {
     }
 
     /// Rules that were loaded since this was last asked.
-    pub(super) fn take(&self) -> Option<(Sigma, Hashes)> {
+    pub(super) fn take(&self) -> Option<Fresh> {
         lock(&self.fresh).take()
     }
 
@@ -168,6 +198,11 @@ impl Rules {
             matches: cost.matches(),
         };
         asked.map(rule).collect()
+    }
+
+    /// What remembers what this host has seen.
+    pub(super) fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// How many files wait to be scanned, where any are.
@@ -190,6 +225,7 @@ impl Rules {
             });
         InForce {
             rules: state.rules,
+            indicators: state.indicators.len(),
             exceptions: state.exceptions.len(),
             problems: state.problems.len(),
             named: state.problems.iter().take(NAMED).cloned().collect(),
@@ -203,7 +239,7 @@ pub(super) fn watch(settings: &Settings) -> Option<RuleWatch> {
     let detect = &settings.detect;
     let folders = detect.rules.iter().chain([&detect.exceptions]);
     // A file is waited for in its folder.
-    let folders = folders.chain(&detect.hashes).cloned();
+    let folders = folders.chain(&settings.indicators.files).cloned();
     match RuleWatch::new(folders.collect()) {
         Ok(watch) => Some(watch),
         Err(error) => {

@@ -24,7 +24,7 @@ impl Check {
         let now = jiff::Timestamp::now().into();
         // The agent's own, so that it can be said what it goes on with; the agent alone writes it.
         let mut kept = LastGood::read(&loaded.settings.last_good());
-        let rules = detect::load(&Sources::from(&loaded.settings.detect), &mut kept, now);
+        let rules = detect::load(&Sources::from(&loaded.settings), &mut kept, now);
         problems.extend(rules.problems.iter().map(ToString::to_string));
         let mut complaints = io::stderr().lock();
         for problem in &problems {
@@ -40,8 +40,13 @@ impl Check {
         if rules.sigma.rules() == 0 {
             return Err(Failure::Unruled(folders(&loaded.settings.detect.rules)));
         }
-        let (rules, exceptions) = (rules.sigma.rules(), &rules.exceptions);
+        let (indicators, exceptions) = (&rules.indicators, &rules.exceptions);
+        let rules = rules.sigma.rules();
         writeln!(output, "{rules} rules and {} exceptions", exceptions.len())?;
+        if !indicators.is_empty() {
+            let (count, bytes) = (indicators.len(), indicators.bytes());
+            writeln!(output, "{count} indicators, in {} KiB of memory", bytes / 1024)?;
+        }
         for exception in exceptions.iter().filter(|exception| !exception.holds(now)) {
             let text = format!(
                 "{}:{}: its time is over, it can go: {}",

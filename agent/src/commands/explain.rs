@@ -96,7 +96,7 @@ impl Rules {
     fn load(settings: &Settings) -> Self {
         let now = jiff::Timestamp::now().into();
         let mut kept = LastGood::read(&settings.last_good());
-        let loaded = detect::load(&Sources::from(&settings.detect), &mut kept, now);
+        let loaded = detect::load(&Sources::from(settings), &mut kept, now);
         Self { loaded, now }
     }
 

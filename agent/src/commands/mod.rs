@@ -24,6 +24,7 @@ mod run;
 mod scan;
 mod scan_report;
 mod scan_worker;
+mod seen;
 mod sentence;
 mod status;
 mod story;
@@ -85,6 +86,8 @@ pub enum Command {
     /// Look into files that the agent hands over; started by it.
     #[command(hide = true)]
     ScanWorker(scan_worker::ScanWorker),
+    /// Tell when this host has seen a digest, an address, a name or a path.
+    Seen(seen::Seen),
     /// Show how the running agent is.
     Status(status::Status),
     /// Show what the agent costs, by rule and by executable.
@@ -124,6 +127,7 @@ impl Command {
                 Err(failure) => Err(failure),
             },
             Self::ScanWorker(worker) => worker.run(),
+            Self::Seen(seen) => seen.run(),
             Self::Status(status) => status.run(),
             Self::Top(top) => top.run(),
             Self::Undo(undo) => undo.run(),

@@ -74,8 +74,8 @@ impl Rules {
             rules: folders,
             exceptions: None,
             groups: settings.detect.groups,
-            hashes: &[],
-            hashes_before: Default::default(),
+            indicators: None,
+            indicators_before: Default::default(),
             before: &[],
         };
         let mut loaded = detect::load(&sources, &mut kept, jiff::Timestamp::now().into());

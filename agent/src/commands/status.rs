@@ -46,6 +46,9 @@ impl Status {
             "rules      {} and {} exceptions in force, {} problems",
             rules.rules, rules.exceptions, rules.problems
         )?;
+        if rules.indicators > 0 {
+            writeln!(output, "indicators {} in force", rules.indicators)?;
+        }
         for problem in &rules.named {
             writeln!(output, "problem    {}", Plain(problem))?;
         }
@@ -71,6 +74,15 @@ impl Status {
                 files.partial,
                 files.unscanned + files.refused
             )?;
+        }
+        let remembered = &report.remembered;
+        let (bytes, lost) = (remembered.bytes / 1024, remembered.lost);
+        writeln!(
+            output,
+            "history    {bytes} KiB of what was seen here, {lost} things found no room"
+        )?;
+        if let Some(trouble) = &remembered.trouble {
+            writeln!(output, "trouble    {}", Plain(trouble))?;
         }
         let last = report
             .acknowledged

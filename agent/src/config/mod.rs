@@ -6,6 +6,7 @@
 mod document;
 mod files;
 mod glob;
+mod indicators;
 mod load;
 mod mail;
 mod mask;
@@ -19,6 +20,7 @@ pub use document::Problem;
 pub(crate) use document::{Document, Placed, Section};
 pub use files::{Files, FilesSensor};
 pub use glob::Glob;
+pub use indicators::{History, Indicators};
 pub use load::{Loaded, load};
 pub(crate) use load::{drop_ins, read};
 pub use mail::MailSettings;

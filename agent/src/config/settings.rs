@@ -2,6 +2,7 @@
 
 use super::document::{Document, Section};
 use super::files::Files;
+use super::indicators::{History, Indicators};
 use super::mail::MailSettings;
 use super::process::Process;
 use super::respond::Respond;
@@ -23,6 +24,10 @@ pub struct Settings {
     pub files: Files,
     /// `[detect]`: the rules to judge by.
     pub detect: Detect,
+    /// `[indicators]`: lists of what is known to be bad.
+    pub indicators: Indicators,
+    /// `[history]`: what is remembered of what this host has seen.
+    pub history: History,
     /// `[respond]`: what may be done.
     pub respond: Respond,
     /// `[spool]`: what is kept until the collector has it.
@@ -87,8 +92,6 @@ pub struct Detect {
     pub exceptions: PathBuf,
     /// How many groups (addresses, users) all counting rules keep at once.
     pub groups: usize,
-    /// Files of SHA-256 digests of files that are known to be bad.
-    pub hashes: Vec<PathBuf>,
 }
 
 /// What is kept until the collector has it.
@@ -138,7 +141,6 @@ impl Default for Detect {
                 .to_vec(),
             exceptions: "/etc/picket/exceptions".into(),
             groups: 100_000,
-            hashes: Vec::new(),
         }
     }
 }
@@ -214,11 +216,12 @@ impl Settings {
                 .number(document, "groups", 100..=10_000_000)
                 .and_then(size),
         );
-        set(
-            &mut self.detect.hashes,
-            section.texts(document, "hashes", ABSOLUTE, path),
-        );
         section.finish(document);
+
+        let section = root.section(document, "indicators");
+        self.indicators.overlay(document, section);
+        let section = root.section(document, "history");
+        self.history.overlay(document, section);
 
         let section = root.section(document, "respond");
         self.respond.overlay(document, section);
@@ -269,8 +272,13 @@ impl Settings {
         self.agent.state.join("ledger.ndjson")
     }
 
+    /// The file of what this host has seen.
+    pub fn observables(&self) -> PathBuf {
+        self.agent.state.join("observables.sqlite")
+    }
+
     /// The file of the last findings and what came of them.
-    pub fn history(&self) -> PathBuf {
+    pub fn findings(&self) -> PathBuf {
         self.agent.state.join("history.ndjson")
     }
 

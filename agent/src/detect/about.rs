@@ -66,8 +66,8 @@ impl About {
         }
     }
 
-    /// Of what finds files by their digests.
-    pub(super) fn of_hashes(meta: &Meta, description: &str, file: &Path) -> Self {
+    /// Of what finds what lists name.
+    pub(super) fn of_indicators(meta: &Meta, description: &str, file: &Path) -> Self {
         Self {
             description: Some(description.to_owned()),
             ..Self::new(meta, (file, 1))

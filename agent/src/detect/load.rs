@@ -3,11 +3,11 @@
 use super::about::About;
 use super::exception_files;
 use super::exceptions::Exception;
-use super::hashes::Hashes;
+use super::indicators::Indicators;
 use super::rule_files::{self, Problem};
 use super::rules;
 use super::sigma::Sigma;
-use crate::config::{self, Detect};
+use crate::config::{self, Detect, Settings};
 use crate::history::{Good, LastGood};
 use picket_common::time::Timestamp;
 use std::collections::HashSet;
@@ -23,22 +23,23 @@ pub struct Sources<'a> {
     pub exceptions: Option<&'a Path>,
     /// How many groups all counting rules keep at once.
     pub groups: usize,
-    /// Files of digests of files that are known to be bad.
-    pub hashes: &'a [PathBuf],
-    /// The digests that were in force before: of a file that cannot be read they stay.
-    pub hashes_before: Hashes,
+    /// Lists of indicators.
+    pub indicators: Option<&'a config::Indicators>,
+    /// The indicators that were in force before: of a file that cannot be read they stay.
+    pub indicators_before: Indicators,
     /// The exceptions that were in force before: those that are still there go on counting.
     pub before: &'a [Exception],
 }
 
-impl<'a> From<&'a Detect> for Sources<'a> {
-    fn from(settings: &'a Detect) -> Self {
+impl<'a> From<&'a Settings> for Sources<'a> {
+    fn from(settings: &'a Settings) -> Self {
+        let detect = &settings.detect;
         Self {
-            rules: &settings.rules,
-            exceptions: Some(&settings.exceptions),
-            groups: settings.groups,
-            hashes: &settings.hashes,
-            hashes_before: Hashes::default(),
+            rules: &detect.rules,
+            exceptions: Some(&detect.exceptions),
+            groups: detect.groups,
+            indicators: Some(&settings.indicators),
+            indicators_before: Indicators::default(),
             before: &[],
         }
     }
@@ -48,8 +49,8 @@ impl<'a> From<&'a Detect> for Sources<'a> {
 pub struct Loaded {
     /// The rules, ready to judge, with their exceptions.
     pub sigma: Sigma,
-    /// The digests, ready to judge.
-    pub hashes: Hashes,
+    /// The indicators, ready to judge, with their exceptions.
+    pub indicators: Indicators,
     /// What people may want to know of each.
     pub about: Vec<About>,
     /// The exceptions in force, expired ones among them; each counts with the rules.
@@ -114,10 +115,13 @@ pub fn load(sources: &Sources<'_>, kept: &mut LastGood, now: Timestamp) -> Loade
     }
     remember(&texts, &loaded.problems, kept, now);
     loaded.problems.extend(told);
-    let (hashes, wrong) = Hashes::load(sources.hashes, &sources.hashes_before);
-    loaded.about.extend(hashes.about());
-    loaded.hashes = hashes;
-    loaded.problems.extend(wrong);
+    if let Some(lists) = sources.indicators {
+        let (mut indicators, wrong) = Indicators::load(lists, &sources.indicators_before);
+        indicators.except(&loaded.exceptions);
+        loaded.about.extend(indicators.about());
+        loaded.indicators = indicators;
+        loaded.problems.extend(wrong);
+    }
     loaded.problems.sort();
     loaded
 }
@@ -240,6 +244,10 @@ fn compile(texts: &Texts, sources: &Sources<'_>) -> Loaded {
         problems.extend(wrong);
         for mut exception in found {
             exception.go_on_from(sources.before);
+            if Indicators::has_rule(&exception.rule) {
+                held.push(exception);
+                continue;
+            }
             match sigma.except(exception.clone()) {
                 Ok(()) => held.push(exception),
                 Err(message) => problems.push(Problem {
@@ -257,7 +265,7 @@ fn compile(texts: &Texts, sources: &Sources<'_>) -> Loaded {
     }
     Loaded {
         sigma,
-        hashes: Hashes::default(),
+        indicators: Indicators::default(),
         about,
         exceptions: held,
         files: texts.all().map(|text| text.file.clone()).collect(),
@@ -325,8 +333,8 @@ mod tests {
             rules: &[folder.to_owned()],
             exceptions: Some(folder),
             groups: 100,
-            hashes: &[],
-            hashes_before: Hashes::default(),
+            indicators: None,
+            indicators_before: Indicators::default(),
             before: &[],
         };
         load(&sources, kept, Timestamp::from_micros(second * 1_000_000))

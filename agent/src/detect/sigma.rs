@@ -406,8 +406,8 @@ detection: {a: ['/Tmp/x', curl], condition: a}
             rules: &folders,
             exceptions: None,
             groups: 100,
-            hashes: &[],
-            hashes_before: Default::default(),
+            indicators: None,
+            indicators_before: Default::default(),
             before: &[],
         };
         let loaded = load(&sources, &mut LastGood::default(), Timestamp::default());

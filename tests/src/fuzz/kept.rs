@@ -2,7 +2,7 @@
 
 use super::in_scratch;
 use picket_agent::config;
-use picket_agent::detect::{self, Hashes, Sources};
+use picket_agent::detect::{self, Indicators, Loaded, Sources};
 use picket_agent::history::LastGood;
 use picket_agent::respond::{Ledger, Vault};
 use picket_agent::spool::{Reader, Spool};
@@ -65,18 +65,45 @@ pub(super) fn settings(bytes: &[u8]) {
 pub(super) fn sigma(bytes: &[u8]) {
     in_scratch(|folder| {
         fs::write(folder.join("rule.yml"), bytes).expect("a file");
-        let sources = Sources {
+        load(&Sources {
             rules: &[folder.to_owned()],
-            exceptions: None,
-            groups: 100,
-            hashes: &[],
-            hashes_before: Hashes::default(),
-            before: &[],
-        };
-        let now = Timestamp::from_micros(1_704_067_200_000_000);
-        let loaded = detect::load(&sources, &mut LastGood::default(), now);
-        for problem in loaded.problems {
-            assert!(!problem.to_string().is_empty());
-        }
+            ..nothing()
+        });
     });
+}
+
+pub(super) fn indicators(bytes: &[u8]) {
+    in_scratch(|folder| {
+        let lists = config::Indicators {
+            files: vec![folder.join("list.csv")],
+            ..config::Indicators::default()
+        };
+        fs::write(folder.join("list.csv"), bytes).expect("a file");
+        let loaded = load(&Sources {
+            indicators: Some(&lists),
+            ..nothing()
+        });
+        // Of one line come no more than its cells.
+        assert!(loaded.indicators.len() <= bytes.len());
+    });
+}
+
+fn nothing() -> Sources<'static> {
+    Sources {
+        rules: &[],
+        exceptions: None,
+        groups: 100,
+        indicators: None,
+        indicators_before: Indicators::default(),
+        before: &[],
+    }
+}
+
+fn load(sources: &Sources<'_>) -> Loaded {
+    let now = Timestamp::from_micros(1_704_067_200_000_000);
+    let loaded = detect::load(sources, &mut LastGood::default(), now);
+    for problem in &loaded.problems {
+        assert!(!problem.to_string().is_empty());
+    }
+    loaded
 }

@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "quarantine", read: kept::quarantine },
     Target { name: "settings", read: kept::settings },
     Target { name: "sigma", read: kept::sigma },
+    Target { name: "indicators", read: kept::indicators },
 ];
 
 /// Does something in a folder of this thread's own, that nothing of an earlier time is left in.

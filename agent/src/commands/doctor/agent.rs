@@ -2,7 +2,8 @@
 
 use super::age;
 use super::report::{Check, span, unseen};
-use crate::app::control::{self, Reply, Report, Request};
+use crate::app::control::{self, Reply, Request};
+use crate::app::status::Report;
 use crate::config::{Mode, Settings};
 use crate::send::Identity;
 use crate::spool::{Pending, Reader};

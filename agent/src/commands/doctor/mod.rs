@@ -98,7 +98,7 @@ fn rules(settings: &Settings) -> Check {
     const NAME: &str = "rules";
     let mut kept = LastGood::read(&settings.last_good());
     let now = jiff::Timestamp::now().into();
-    let loaded = detect::load(&Sources::from(&settings.detect), &mut kept, now);
+    let loaded = detect::load(&Sources::from(settings), &mut kept, now);
     let (count, problems) = (loaded.sigma.rules(), loaded.problems);
     if count == 0 {
         let why = if problems.is_empty() {

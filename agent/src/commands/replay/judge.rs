@@ -48,8 +48,8 @@ pub(super) fn judge(
         rules: &options.rules,
         exceptions: options.exceptions.as_deref(),
         groups,
-        hashes: &[],
-        hashes_before: Default::default(),
+        indicators: None,
+        indicators_before: Default::default(),
         before: &[],
     })?;
     let mut sigma = loaded.sigma;

@@ -30,6 +30,7 @@ impl Denials {
                 hit: hit.collect(),
                 spared: Vec::new(),
                 more: refused.more,
+                cut: false,
             };
             let hits = Some(Box::new(hits));
             outcomes.push(desk.note_hits(held.action.clone(), Decision::Applied, hits, now)?);
