@@ -1,258 +1,404 @@
-//! What it costs to see files land, on file systems of the bench's own: how late a file is told of, how long a burst takes, and how
-//! much slower a writer becomes.
+//! Files that land, from whoever writes them to the finding in the spool, by the real agent: how soon one is found, how long a burst
+//! takes, whether slow writers are missed, what it costs them and the host; and looking into what lies there already.
+//!
+//! `PICKET_BENCH_YARA` names a folder of YARA rules beside ours, as a clone of signature-base. The word behind `--bench files --`
+//! chooses one part. Peers are those of Debian, where they are installed: `clamonacc` with `clamd`, `inotifywait` with `yara`.
 
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{UsageWho, getrusage};
-use picket_agent::config::Files;
-use picket_agent::observation::{Body, Observation};
-use picket_agent::queue::queue;
-use picket_agent::sense::{FilesFanotify, Sensor as _};
-use picket_agent::sys::Stop;
-use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+mod peers;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use picket_tests::line::Line;
+use serde_json::Value;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 5;
-const FILES: usize = 5000;
+const MORE_RULES: &str = "PICKET_BENCH_YARA";
+const PROBES: usize = 300;
+/// Between two of them the host is idle.
+const APART: Duration = Duration::from_millis(20);
+const BURST: usize = 5000;
+const SLOW: usize = 100;
+const ROUNDS: usize = 7;
+/// What the rule of the bench finds: whole, and alone in its file.
+const BAIT: [&str; 4] = ["picket-", "bench-", "bait", "-whole"];
+const RULE: &str =
+    "rule picket_bench { strings: $a = \"picket-bench-bait-whole\" condition: $a at 0 and filesize == 23 }\n";
+/// Writes a file that the rule finds for each line that it reads, and says when it was closed.
+const WRITER: &str = "import sys,time
+for line in sys.stdin:
+  f=open(line.strip(),'w'); f.write('picket-bench-bait-whole'); f.close()
+  print(time.time_ns(),flush=True)
+";
+/// So many at once write a piece each 50 ms.
+const SLOW_WRITERS: &str = "import sys,time
+folder,count,pieces=sys.argv[1],int(sys.argv[2]),sys.argv[3:]
+files=[open(f'{folder}/slow{i}','w') for i in range(count)]
+for piece in pieces:
+  for f in files: f.write(piece); f.flush()
+  time.sleep(0.05)
+for f in files: f.close()
+";
 
 fn main() {
-    if let Err(error) = unshare(CloneFlags::CLONE_NEWNS) {
-        println!("skipped: no mount namespace of its own: {error}");
+    if !nix::unistd::geteuid().is_root() {
+        println!("the bench of files needs root, as the agent does");
         return;
     }
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("mounts are made private");
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let parts: [(&str, fn()); 7] = [
+        ("soon", soon),
+        ("burst", burst),
+        ("slow", slow),
+        ("writers", writers),
+        ("scan", scan),
+        ("load", load),
+        ("peers", peers::all),
+    ];
+    for (name, part) in parts {
+        if only.as_ref().is_none_or(|only| only == name) {
+            part();
+        }
+    }
+}
+
+fn tell(what: &str, figure: String) {
+    println!("{what:<64} {figure}");
+}
+
+/// The rules that are shipped, and that of the bench, in a folder; with more, where there are to be more.
+fn rules(folder: &Path, more: Option<&Path>) -> String {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/rules");
+    let bench = folder.join("rules");
+    fs::create_dir_all(&bench).expect("a folder");
+    fs::write(bench.join("bench.yar"), RULE).expect("a file");
+    let more = more.map_or_else(String::new, |more| format!(", \"{}\"", more.display()));
+    format!("[detect]\nrules = [\"{own}\", \"{}\"{more}]\n", bench.display())
+}
+
+/// An agent that watches a folder, and has compiled its rules.
+fn agent(watched: &Path, more: Option<&Path>) -> Line {
+    let mut line = Line::start(&format!("[files]\npaths = [\"{}\"]\n", watched.display()));
+    line.drop_in(&rules(&line.path(""), more));
+    line.start_agent();
+    line.wait_until_agent_says("YARA rules, compiled in", 1);
+    line
+}
+
+fn status(line: &Line, name: &str) -> usize {
+    let text = line.operate(&["status", "--json"]).expect("it answers");
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    let number = |name: &str| value["scanned"][name].as_u64().expect("a number");
+    let all = match name {
+        "scanned" => number("scanned") + number("known"),
+        other => number(other),
+    };
+    usize::try_from(all).expect("few")
+}
+
+/// Waits until so many files were looked into.
+fn scanned(line: &Line, count: usize) -> Duration {
+    let begun = Instant::now();
+    while status(line, "scanned") < count {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{} of {count}",
+            status(line, "scanned")
+        );
+        thread::sleep(Duration::from_millis(2));
+    }
+    begun.elapsed()
+}
+
+fn percentiles(mut all: Vec<f64>) -> String {
+    all.sort_by(f64::total_cmp);
+    let at = |percent: usize| all[all.len() * percent / 100];
+    format!("p50 {:.3} ms, p99 {:.3} ms", at(50), at(99))
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+/// From the end of the writer's `close` to the finding's first byte in the spool.
+fn soon() {
     let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    shell(folder, "mount -t tmpfs -o size=3g,mode=755 tmpfs .");
-    shell(
-        folder,
-        "truncate -s 1G image; mkfs.ext4 -q image; mkdir -p disk memory; mount -o loop image disk",
-    );
-    shell(
-        folder,
-        "mkdir -p disk/watched disk/other memory/watched memory/other",
-    );
-    shell(
-        folder,
-        "tar --create --file tree.tar --directory /usr/share --ignore-failed-read $(ls /usr/share | head -60) 2> /dev/null || true",
-    );
-    late(folder);
-    burst(folder);
-    for place in ["memory", "disk"] {
-        slower(folder, place);
-    }
-    shell(folder, "umount disk");
-    drop(Command::new("umount").arg("--lazy").arg(folder).status());
-}
-
-/// How long after its writer closed it a file is told of.
-fn late(folder: &Path) {
-    let watched = Watched::start(&folder.join("memory/watched"));
-    let program = "import sys,time\nfor line in sys.stdin:\n  open('memory/watched/one','w').write('x')\n  print(time.time_ns(),flush=True)";
-    let mut writer = Command::new("python3")
-        .args(["-c", program])
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 starts");
-    let mut input = writer.stdin.take().expect("a pipe");
-    let mut output = BufReader::new(writer.stdout.take().expect("a pipe"));
+    let line = agent(folder.path(), None);
+    let spool = Inotify::init(InitFlags::empty()).expect("inotify");
+    spool
+        .add_watch(&line.path("spool/findings"), AddWatchFlags::IN_MODIFY)
+        .expect("there is a spool");
+    let mut writer = Writer::start(folder.path());
     let mut late = Vec::new();
-    for _ in 0..500 {
-        // An idle host.
-        thread::sleep(Duration::from_millis(5));
-        writeln!(input, "on").expect("it reads");
-        watched.seen.recv().expect("it is told of");
-        let told = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970")
-            .as_nanos();
-        let mut line = String::new();
-        output.read_line(&mut line).expect("it answers");
-        let closed: u128 = line.trim().parse().expect("a time");
-        late.push(told.saturating_sub(closed));
-    }
-    drop(input);
-    writer.wait().expect("it ends");
-    late.sort_unstable();
-    let at = |percent: usize| late[late.len() * percent / 100] as f64 / 1e6;
-    println!(
-        "file closed → told of, p50 {:.3} ms, p99 {:.3} ms",
-        at(50),
-        at(99)
-    );
-}
-
-fn burst(folder: &Path) {
-    let watched = Watched::start(&folder.join("memory/watched"));
-    let (mut all, mut writing) = (Duration::MAX, Duration::MAX);
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        let script =
-            format!("i=0; while [ $i -lt {FILES} ]; do echo $i > memory/watched/f$i; i=$((i+1)); done");
-        let mut writer = command(folder, &script).spawn().expect("sh starts");
-        for _ in 0..FILES {
-            watched.seen.recv().expect("it is told of");
+    for number in 0..PROBES {
+        thread::sleep(APART);
+        let closed = writer.write(&format!("bait{number}"));
+        spool.read_events().expect("it is found");
+        late.push((now() - closed) as f64 / 1e6);
+        // What else of this finding is written.
+        let more = Instant::now();
+        while more.elapsed() < Duration::from_millis(5) {
+            thread::sleep(Duration::from_millis(1));
         }
-        all = all.min(started.elapsed());
-        writer.wait().expect("it ends");
-        writing = writing.min(started.elapsed());
-        shell(folder, "rm -r memory/watched; mkdir memory/watched");
+        drain(&spool);
     }
-    println!("{FILES} small files: written in {writing:?}, all told of {all:?} after the first was begun");
+    tell("file closed → finding in the spool, idle", percentiles(late));
 }
 
-/// How much slower an archive is unpacked.
-fn slower(folder: &Path, place: &str) {
-    let unpack = |to: &str| {
-        shell(
-            folder,
-            &format!("rm -rf {place}/{to}; mkdir {place}/{to}; sync -f {place}"),
-        );
-        let before = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage");
-        let started = Instant::now();
-        shell(
-            folder,
-            &format!("tar --extract --file tree.tar --directory {place}/{to}"),
-        );
-        let took = started.elapsed().as_secs_f64();
-        let after = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage");
-        let seconds = |usage: nix::sys::resource::Usage| {
-            let times = [usage.user_time(), usage.system_time()];
-            times
-                .iter()
-                .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
-                .sum::<f64>()
-        };
-        (took, seconds(after) - seconds(before))
-    };
-    let least = |figures: &[(f64, f64)]| {
-        figures.iter().fold((f64::MAX, f64::MAX), |least, one| {
-            (least.0.min(one.0), least.1.min(one.1))
-        })
-    };
-    let [mut without, mut other, mut inside] = [const { Vec::new() }; 3];
-    for _ in 0..ROUNDS {
-        without.push(unpack("watched"));
-        let watched = Watched::start(&folder.join(place).join("watched"));
-        let counted = watched.count();
-        other.push(unpack("other"));
-        inside.push(unpack("watched"));
-        drop(counted);
+/// Takes what has been told of already.
+fn drain(told: &Inotify) {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    while poll(
+        &mut [PollFd::new(told.as_fd(), PollFlags::POLLIN)],
+        PollTimeout::ZERO,
+    ) == Ok(1)
+    {
+        told.read_events().expect("it can be read");
     }
-    let files = Command::new("sh")
-        .args(["-c", &format!("find {place}/watched -type f | wc -l")])
-        .current_dir(folder)
-        .output();
-    let files = String::from_utf8(files.expect("find runs").stdout).expect("a number");
-    let [without, other, inside] = [&without, &other, &inside].map(|figures| least(figures));
-    let ratio = |with: (f64, f64)| {
-        (
-            100.0 * (with.0 / without.0 - 1.0),
-            100.0 * (with.1 / without.1 - 1.0),
-        )
-    };
-    let (beside, in_it) = (ratio(other), ratio(inside));
-    println!(
-        "unpack {} files ({place}): {:.3} s, CPU {:.3} s; beside what is watched {:+.1} %, CPU {:+.1} %; in it {:+.1} %, CPU {:+.1} %",
-        files.trim(),
-        without.0,
-        without.1,
-        beside.0,
-        beside.1,
-        in_it.0,
-        in_it.1
-    );
 }
 
-struct Watched {
-    seen: Receiver<Observation>,
-    stop: Stop,
-    thread: Option<JoinHandle<()>>,
+fn now() -> u64 {
+    let time = jiff::Timestamp::now().as_nanosecond();
+    u64::try_from(time).expect("after 1970")
 }
 
-/// A thread that takes what is told of, and gives it up.
-struct Counted {
-    stop: Stop,
-    threads: Vec<JoinHandle<()>>,
-}
+/// A process that writes when it is told to.
+struct Writer(std::process::Child, std::io::BufReader<std::process::ChildStdout>);
 
-impl Watched {
+impl Writer {
     fn start(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("a folder");
-        let files = Files {
-            paths: vec![folder.to_owned()],
-            ..Files::default()
-        };
-        let (notice, notices) = mpsc::channel();
-        // Nobody listens to notices.
-        std::mem::forget(notices);
-        let (sender, seen) = queue("observed", 1024);
-        let stop = Stop::new().expect("an event");
-        let mut sensor = FilesFanotify::new(&files, &[], &BTreeMap::new(), notice);
-        sensor.begin();
-        let thread = {
-            let stop = stop.clone();
-            thread::spawn(move || sensor.run(&sender, &stop).expect("it works"))
-        };
-        Self {
-            seen,
-            stop,
-            thread: Some(thread),
-        }
+        let mut writer = Command::new("python3")
+            .args(["-c", WRITER])
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let output = std::io::BufReader::new(writer.stdout.take().expect("a pipe"));
+        Self(writer, output)
     }
 
-    fn count(mut self) -> Counted {
-        let (_, nothing) = mpsc::sync_channel(0);
-        let seen = std::mem::replace(&mut self.seen, nothing);
-        let sensor = self.thread.take().expect("it runs");
-        let taker = thread::spawn(move || {
-            for seen in seen {
-                assert!(matches!(seen.body, Body::File(_)));
-            }
-        });
-        Counted {
-            stop: self.stop.clone(),
-            threads: vec![sensor, taker],
-        }
+    /// Writes a file, and gives when it was closed, in nanoseconds since 1970.
+    fn write(&mut self, name: &str) -> u64 {
+        use std::io::BufRead as _;
+        writeln!(self.0.stdin.as_mut().expect("a pipe"), "{name}").expect("it reads");
+        let mut line = String::new();
+        self.1.read_line(&mut line).expect("it answers");
+        line.trim().parse().expect("a time")
     }
 }
 
-impl Drop for Watched {
+impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.stop.raise();
-            while self.seen.recv_timeout(Duration::from_millis(100)).is_ok() {}
-            thread.join().expect("it ends");
-        }
+        drop(self.0.stdin.take());
+        drop(self.0.wait());
     }
 }
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.stop.raise();
-        for thread in self.threads.drain(..) {
-            thread.join().expect("it ends");
-        }
+/// Small files by one shell, as fast as it can; each another.
+fn shower(folder: &Path) {
+    let script = format!("i=0; while [ $i -lt {BURST} ]; do echo \"$i $$ words\" > f$i; i=$((i+1)); done");
+    let done = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder)
+        .status();
+    assert!(done.expect("sh starts").success());
+}
+
+fn burst() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = agent(folder.path(), None);
+    let (mut took, mut writing, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let within = folder.path().join(round.to_string());
+        fs::create_dir(&within).expect("a folder");
+        let before = (status(&line, "scanned"), line.processor_time());
+        let begun = Instant::now();
+        shower(&within);
+        writing.push(begun.elapsed().as_secs_f64());
+        scanned(&line, before.0 + BURST);
+        took.push(begun.elapsed().as_secs_f64());
+        used.push((line.processor_time() - before.1).as_secs_f64() * 1000.0 / BURST as f64);
     }
-}
-
-fn command(folder: &Path, script: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-ec", script]).current_dir(folder);
-    command
-}
-
-fn shell(folder: &Path, script: &str) {
-    assert!(
-        command(folder, script).status().expect("sh starts").success(),
-        "{script}"
+    tell(
+        &format!("{BURST} small files by one shell, first one begun → all judged"),
+        format!("{:.2} s, written in {:.2} s", median(took), median(writing)),
     );
+    tell(
+        "processor time of the agent for a small file",
+        format!("{:.3} ms", median(used)),
+    );
+}
+
+fn slow() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = agent(folder.path(), None);
+    let before = status(&line, "scanned");
+    let done = Command::new("python3")
+        .args(["-c", SLOW_WRITERS])
+        .arg(folder.path())
+        .arg(SLOW.to_string())
+        .args(BAIT)
+        .status();
+    assert!(done.expect("python3 starts").success());
+    scanned(&line, before + SLOW);
+    // One more, so that a file that is looked into twice would have been by now.
+    Writer::start(folder.path()).write("last");
+    scanned(&line, before + SLOW + 1);
+    line.wait_for(|value| {
+        value["body"]["summary"]
+            .as_str()
+            .is_some_and(|text| text.contains("/last"))
+    });
+    let all = line.collect(&["findings", "--json"]);
+    let found = all.lines().filter(|text| text.contains("/slow")).count();
+    let times = status(&line, "scanned") - before - 1;
+    tell(
+        "slow writers, a piece each 50 ms: found, and looked into",
+        format!("{found} of {SLOW}, {times} times"),
+    );
+}
+
+/// An archive of what lies below `/usr/share`, unpacked with and without the agent, by turns.
+fn writers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("tree.tar");
+    let script = "tar --create --file \"$1\" --directory /usr/share --ignore-failed-read $(ls /usr/share | head -60) 2> /dev/null || true";
+    let made = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&archive)
+        .status();
+    assert!(made.expect("sh starts").success());
+    let watched = folder.path().join("watched");
+    let unpack = || {
+        drop(fs::remove_dir_all(&watched));
+        fs::create_dir(&watched).expect("a folder");
+        let begun = Instant::now();
+        let done = Command::new("tar")
+            .args(["--extract", "--file"])
+            .arg(&archive)
+            .arg("--directory")
+            .arg(&watched)
+            .status();
+        assert!(done.expect("tar starts").success());
+        begun.elapsed().as_secs_f64()
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        without.push(unpack());
+        let line = agent(&watched, None);
+        with.push(unpack());
+        drop(line);
+    }
+    let (without, with) = (median(without), median(with));
+    tell(
+        "a large tree unpacked where it is watched and scanned",
+        format!("{:+.1} %, {without:.2} s without", (with / without - 1.0) * 100.0),
+    );
+}
+
+/// The same rules and files, one thread each, by turns.
+fn scan() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/rules/yara");
+    let place = std::env::var("PICKET_BENCH_SCAN").unwrap_or_else(|_| "/usr/bin".to_owned());
+    let picket = Command::new(picket_tests::binary("picket"));
+    let bytes = size(Path::new(&place)) as f64 / f64::from(1 << 20);
+    let run = |mut command: Command| {
+        let begun = Instant::now();
+        let done = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        done.expect("it starts");
+        bytes / begun.elapsed().as_secs_f64()
+    };
+    let ours = || {
+        let mut command = Command::new(picket.get_program());
+        command.args(["scan", "--threads", "1", "--json", "--rules", own, &place]);
+        run(command)
+    };
+    // What `yara` is told on the command line is what rules ask of a file that `picket` fills in.
+    let compiled = folder.path().join("rules.yarc");
+    let theirs = peers::compile(Path::new(own), &compiled).then_some(|| {
+        let mut command = Command::new("yara");
+        command.args(["--recursive", "--threads=1", "--no-warnings", "--compiled-rules"]);
+        command.args(
+            peers::VARIABLES
+                .iter()
+                .flat_map(|name| ["-d".to_owned(), format!("{name}=x")]),
+        );
+        command.arg(&compiled).arg(&place);
+        run(command)
+    });
+    let (mut our, mut their) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        our.push(ours());
+        their.extend(theirs.as_ref().map(|theirs| theirs()));
+    }
+    let our = median(our);
+    let beside = if their.is_empty() {
+        "yara is not installed".to_owned()
+    } else {
+        let their = median(their);
+        format!("yara {their:.0} MiB/s, ratio {:.2}", our / their)
+    };
+    tell(
+        &format!("`picket scan` of {place} ({bytes:.0} MiB) with our rules, one thread"),
+        format!("{our:.0} MiB/s; {beside}"),
+    );
+}
+
+fn size(place: &Path) -> u64 {
+    let output = Command::new("find")
+        .arg(place)
+        .args(["-type", "f", "-printf", "%s\\n"])
+        .output()
+        .expect("find starts");
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    text.lines()
+        .map(|line| line.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+fn load() {
+    let more = std::env::var(MORE_RULES).ok().map(PathBuf::from);
+    if more.is_none() {
+        println!("{MORE_RULES} names no folder of more rules: ours alone are loaded");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for rules in [None, more.as_deref()]
+        .into_iter()
+        .take(1 + usize::from(more.is_some()))
+    {
+        let line = agent(folder.path(), rules);
+        let log = fs::read_to_string(line.path("agent.log")).expect("a log");
+        let said = log
+            .lines()
+            .find(|text| text.contains("YARA rules, compiled in"))
+            .expect("it was waited for");
+        let said = said.split("are scanned by ").nth(1).expect("it says by which");
+        let pid = said.split(' ').nth(1).expect("a pid");
+        let memory = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let field = |name: &str| {
+            let line = memory.lines().find_map(|line| line.strip_prefix(name));
+            let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            kibibytes.expect("a number") / 1024.0
+        };
+        tell(
+            said.split(" with ")
+                .nth(1)
+                .expect("it says how many")
+                .trim_end_matches('"'),
+            format!(
+                "worker {:.0} MiB, at most {:.0} MiB",
+                field("VmRSS:"),
+                field("VmHWM:")
+            ),
+        );
+    }
 }

@@ -271,6 +271,7 @@ impl FilesFanotify {
     ) -> io::Result<bool> {
         let before = now();
         let mut read = true;
+        self.writers.begin();
         let count = group.take(|notice, pidfd| {
             if read && let Some(seen) = self.handle(&notice, pidfd, stop) {
                 read = queue.wait(seen).is_ok();

@@ -15,7 +15,11 @@ const LONGEST: usize = 1024;
 
 /// Who writes, and the last of those who wrote.
 #[derive(Debug, Default)]
-pub(in crate::sense) struct Writers(Vec<Writer>);
+pub(in crate::sense) struct Writers {
+    known: Vec<Writer>,
+    /// The last that was asked for in this batch of notices.
+    last: Option<(u32, Program)>,
+}
 
 #[derive(Debug)]
 struct Writer {
@@ -24,37 +28,54 @@ struct Writer {
 }
 
 impl Writers {
+    /// A batch of notices begins. In one, what a process runs is asked but once in a row: no number of a process comes round as
+    /// quickly, and all of it was done before it is asked.
+    pub(in crate::sense) fn begin(&mut self) {
+        self.last = None;
+    }
+
     /// The process with this pid, `pidfd` being a descriptor of it from the notice of what it did. Only what is read while the
     /// descriptor holds the pid is the same process's for certain; of one that is gone, the pid alone is known.
     pub(in crate::sense) fn find(&mut self, pid: u32, pidfd: Option<OwnedFd>) -> Option<Program> {
         if pid == 0 {
             return None;
         }
+        if let Some((last, program)) = &self.last
+            && *last == pid
+        {
+            return Some(program.clone());
+        }
+        let program = self.look(pid, pidfd);
+        self.last = Some((pid, program.clone()));
+        Some(program)
+    }
+
+    fn look(&mut self, pid: u32, pidfd: Option<OwnedFd>) -> Program {
         let uncertain = Program::unknown(ProcessId::uncertain(pid));
         let Some(pidfd) = pidfd else {
-            return Some(uncertain);
+            return uncertain;
         };
         let executable = executable(pid);
         let known =
             |writer: &Writer| writer.program.process.pid == pid && writer.program.executable == executable;
-        if let Some(at) = self.0.iter().position(known) {
+        if let Some(at) = self.known.iter().position(known) {
             // While the old one lives, nobody else can have its pid.
-            if let Some(writer) = self.0.get(at).filter(|writer| lives(&writer.pidfd)) {
-                return Some(writer.program.clone());
+            if let Some(writer) = self.known.get(at).filter(|writer| lives(&writer.pidfd)) {
+                return writer.program.clone();
             }
-            self.0.remove(at);
+            self.known.remove(at);
         }
         let Some(program) = program(pid, executable).filter(|_| holds(&pidfd)) else {
-            return Some(uncertain);
+            return uncertain;
         };
-        if self.0.len() >= REMEMBERED {
-            self.0.remove(0);
+        if self.known.len() >= REMEMBERED {
+            self.known.remove(0);
         }
-        self.0.push(Writer {
+        self.known.push(Writer {
             pidfd,
             program: program.clone(),
         });
-        Some(program)
+        program
     }
 }
 
