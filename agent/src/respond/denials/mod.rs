@@ -53,7 +53,7 @@ pub struct Denials {
     /// Why nothing is denied any more.
     off: Option<String>,
     /// The file of the process that a finding is about, opened before anything is done to that.
-    found: Option<(ProcessId, File, PathBuf)>,
+    found: Option<Found>,
     /// What an earlier run has denied and this one, which only watches, does not.
     former: Vec<Action>,
     /// What starts whatever is denied, by device and inode, and when it was last looked for.
@@ -61,6 +61,15 @@ pub struct Denials {
     looked: Instant,
     unjudged: u64,
     reason: String,
+}
+
+/// The program of a process that a finding is about.
+struct Found {
+    process: ProcessId,
+    file: File,
+    path: PathBuf,
+    /// It is the one that the finding has judged.
+    is_judged: bool,
 }
 
 impl Denials {
@@ -234,21 +243,26 @@ impl Responder for Denials {
             .suggests
             .iter()
             .any(|wanted| wanted == self.handles().as_str());
-        self.found = finding
-            .process
-            .filter(|_| wanted)
-            .and_then(|process| Some((process, identity::open_program(process)?)))
-            .map(|(process, (file, path))| (process, file, path));
+        self.found = finding.process.filter(|_| wanted).and_then(|process| {
+            let (file, path) = identity::open_program(process)?;
+            Some(Found {
+                process,
+                is_judged: identity::is_judged(finding, process, &file),
+                file,
+                path,
+            })
+        });
     }
 
     fn consider(&mut self, finding: &Finding, desk: &mut Desk, now: Timestamp) -> Done {
-        let Some((process, file, path)) = self.found.take() else {
+        let Some(found) = self.found.take() else {
             return Ok(Vec::new());
         };
-        if !desk.guard.is_live() || finding.process != Some(process) {
+        if !desk.guard.is_live() || finding.process != Some(found.process) {
             return Ok(Vec::new());
         }
-        if !identity::is_judged(finding, &file) {
+        let (file, path) = (found.file, found.path);
+        if !found.is_judged {
             let action = self.wanted(finding, identity::judged(finding, &path), now);
             let because = "its process runs another program by now than the one that was judged".to_owned();
             return Ok(vec![desk.note(action, Decision::Failed { because }, now)?]);
