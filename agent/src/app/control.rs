@@ -18,7 +18,7 @@ use crate::scan::Backlog;
 use crate::send::Up;
 use crate::spool::{Pending, Spool};
 use crate::sys::Stop;
-use picket_common::action::Target;
+use picket_common::action::{ActionKind, Target};
 use picket_common::ids::RecordId;
 use picket_common::record::{Lane, Outcome};
 use picket_common::time::Timestamp;
@@ -126,6 +126,9 @@ pub struct Report {
     pub mode: String,
     /// How it acts.
     pub acting: String,
+    /// Which kinds of act are done no more, though they should be, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub off: Vec<(ActionKind, String)>,
     /// What it watches.
     pub watching: Vec<String>,
     /// What is seen through that.
@@ -204,6 +207,7 @@ impl Status {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        let how = self.acting.get();
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -212,7 +216,8 @@ impl Status {
                 Mode::Monitor => "monitor".to_owned(),
                 Mode::Enforce => "enforce".to_owned(),
             },
-            acting: self.acting.get(),
+            acting: how.acting,
+            off: how.off,
             watching: self.watching.clone(),
             sees: self.sees.clone(),
             findings: spool.pending(Lane::Findings),

@@ -201,7 +201,7 @@ impl Judge {
     }
 }
 
-fn show(finding: &Finding) {
+pub(super) fn show(finding: &Finding) {
     let level = serde_json::json!(finding.severity);
     let level = level.as_str().unwrap_or_default();
     let line = writeln!(

@@ -3,11 +3,12 @@
 use super::*;
 use crate::parse::mount_info;
 use crate::respond::kills::tests::{inside, now, stray};
-use crate::respond::{Guard, HostFacts, Ledger, Response};
+use crate::respond::{Guard, HostFacts, Ledger, Response, Simulated};
 use crate::sys::Pidfd;
 use crate::sys::{Signal, proc};
 use picket_common::event::{FileIdentity, FileRef};
 use picket_common::finding::{RuleRef, Severity};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -451,6 +452,20 @@ fn a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many(
     }
     assert_eq!(lab.response.held().count(), 0);
     assert!(lab.response.describe().contains("lets every program start"));
+    // Once, with the rules that are to be mended.
+    let found = lab.response.take_found();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].rule.id, "picket-denials-off");
+    assert!(
+        found[0].summary.contains("within a minute, by r,"),
+        "{}",
+        found[0].summary
+    );
+    let off = lab.response.off();
+    assert!(
+        matches!(&off[..], [(ActionKind::DenyExec, why)] if why.contains("6 different files")),
+        "{off:?}"
+    );
 }
 
 #[test]
