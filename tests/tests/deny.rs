@@ -141,3 +141,74 @@ fn a_denied_program_does_not_start_and_whatever_happens_to_the_agent_holds_nobod
     line.end_agent(false);
     line.end_collector(false);
 }
+
+const WRONG: &str = "title: programs that are none of an attacker's
+id: 0c1a2b3c-8f0e-4c6c-9a0e-5b1d2c3e4f50
+logsource: {category: process_creation, product: linux}
+detection:
+    selection:
+        Image|startswith: /var/wrong
+    condition: selection
+level: high
+picket: {respond: [deny_exec]}
+";
+
+#[test]
+fn a_rule_that_denies_too_much_ends_all_denials_and_is_told_as_a_finding_and_by_the_doctor() {
+    if let Some(reason) = Booted::missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let host = Booted::start();
+    let mut line = Line::inside(&host, "journal = \"yes\"\n", &format!("{ENFORCE}[process]\n"));
+    fs::create_dir(line.path("rules")).unwrap();
+    fs::write(line.path("rules/wrong.yml"), WRONG).unwrap();
+    line.drop_in(&format!(
+        "[detect]\nrules = [\"{}\"]\n",
+        line.path("rules").display()
+    ));
+    line.start_agent();
+    let doctor = || {
+        let output = line.agent(&["doctor", "--json"]).output().unwrap();
+        let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let mut checks = checks.into_iter();
+        checks.find(|check| check["check"] == "denials").unwrap()
+    };
+    assert_eq!(doctor()["state"], "ok");
+    let programs: Vec<String> = (1..=6).map(|number| format!("/var/wrong{number}")).collect();
+    for program in &programs {
+        let script = format!("cp /bin/sleep {program}; echo {program} >> {program}");
+        host.run("sh", &["-c", &script]);
+    }
+    let mut running = Vec::new();
+    for program in &programs {
+        running.push(host.command(program).arg("60").spawn().unwrap());
+    }
+    let found = line.wait_for(|value| {
+        value["record"] == "finding" && value["body"]["rule"]["id"] == "picket-denials-off"
+    });
+    let summary = found["body"]["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("by 0c1a2b3c-8f0e-4c6c-9a0e-5b1d2c3e4f50, so a rule is wrong"),
+        "{summary}"
+    );
+    assert!(
+        line.operate(&["deny", "list"])
+            .unwrap()
+            .lines()
+            .all(|line| !line.contains("/var/wrong"))
+    );
+    let told = line.operate(&["findings"]).unwrap();
+    assert!(told.contains("keeps no program from starting any more"), "{told}");
+    let check = doctor();
+    assert!(
+        check["state"] == "degraded" && check["found"].as_str().unwrap().contains("6 different files"),
+        "{check}"
+    );
+    for child in &mut running {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    line.end_agent(false);
+    line.end_collector(false);
+}

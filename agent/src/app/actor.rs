@@ -12,7 +12,7 @@ use crate::respond::{
     UndoError,
 };
 use crate::send::{Identity, Reached};
-use picket_common::action::{Decision, Network, Target};
+use picket_common::action::{ActionKind, Decision, Network, Target};
 use picket_common::finding::Finding;
 use picket_common::record::{Outcome, Record};
 use picket_common::terminal::Plain;
@@ -58,16 +58,23 @@ pub(super) enum Ask {
     },
 }
 
-/// How the agent acts, in a sentence. It can change: what was missing may have come.
+/// How the agent acts. It can change: what was missing may have come.
 #[derive(Clone, Default)]
-pub(super) struct Acting(Arc<Mutex<String>>);
+pub(super) struct Acting(Arc<Mutex<How>>);
+
+#[derive(Clone, Default)]
+pub(super) struct How {
+    pub(super) acting: String,
+    /// Which kinds of act are done no more, and why.
+    pub(super) off: Vec<(ActionKind, String)>,
+}
 
 impl Acting {
-    pub(super) fn get(&self) -> String {
+    pub(super) fn get(&self) -> How {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, how: String) {
+    fn set(&self, how: How) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
     }
 }
@@ -234,7 +241,7 @@ impl Actor {
     }
 
     fn undone(
-        &self,
+        &mut self,
         outcomes: Result<Vec<Outcome>, UndoError>,
         reply: &mpsc::Sender<Result<Vec<Outcome>, String>>,
     ) {
@@ -264,8 +271,24 @@ impl Actor {
         self.tell(lifted);
     }
 
-    fn tell(&self, outcomes: Result<Vec<Outcome>, LedgerError>) {
-        self.acting.set(self.response.describe());
+    fn tell(&mut self, outcomes: Result<Vec<Outcome>, LedgerError>) {
+        self.acting.set(How {
+            acting: self.response.describe(),
+            off: self.response.off(),
+        });
+        for finding in self.response.take_found() {
+            super::judge::show(&finding);
+            let entry = Entry::Finding {
+                events: Vec::new(),
+                finding: finding.clone(),
+            };
+            // A closed queue means that the agent is ending, as below.
+            let _ = self.history.offer(Note::Keep(Box::new(entry)));
+            let _ = self.judged.wait(Kept {
+                records: vec![Record::Finding(finding)],
+                cursor: None,
+            });
+        }
         match outcomes {
             Ok(outcomes) => {
                 let number = self.response.number();

@@ -8,6 +8,7 @@ use crate::observation::Subject;
 use crate::scan::Backlog;
 use crate::send::Up;
 use crate::spool::{Pending, Spool};
+use picket_common::action::ActionKind;
 use picket_common::record::Lane;
 use picket_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Report {
     pub mode: String,
     /// How it acts.
     pub acting: String,
+    /// Which kinds of act are done no more, though they should be, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub off: Vec<(ActionKind, String)>,
     /// What it watches.
     pub watching: Vec<String>,
     /// What is seen through that.
@@ -112,6 +116,7 @@ impl Status {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        let how = self.acting.get();
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -120,7 +125,8 @@ impl Status {
                 Mode::Monitor => "monitor".to_owned(),
                 Mode::Enforce => "enforce".to_owned(),
             },
-            acting: self.acting.get(),
+            acting: how.acting,
+            off: how.off,
             watching: self.watching.clone(),
             sees: self.sees.clone(),
             findings: spool.pending(Lane::Findings),

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 /// One mount.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mount {
+    /// The number that no other mount has.
+    pub id: u64,
     /// The device's number, as `98:0`.
     pub device: String,
     /// Where.
@@ -23,10 +25,12 @@ pub fn mounts(text: &[u8]) -> Vec<Mount> {
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
-    let device = fields.nth(2)?;
+    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let device = fields.nth(1)?;
     let point = plain(fields.nth(1)?);
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Mount {
+        id,
         device: String::from_utf8_lossy(device).into_owned(),
         point: OsString::from_vec(point).into(),
         kind: String::from_utf8_lossy(kind).into_owned(),

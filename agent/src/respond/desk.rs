@@ -3,6 +3,7 @@
 use super::guard::Guard;
 use super::ledger::{Ledger, LedgerError};
 use picket_common::action::{Action, Decision};
+use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::record::{Hits, Outcome};
 use picket_common::time::Timestamp;
@@ -25,12 +26,19 @@ pub struct Desk {
     pub(super) ledger: Ledger,
     /// The time after an act that was begun at some time: an outcome's time is when the act was done.
     pub(super) done_at: fn(Timestamp) -> Timestamp,
+    /// What is to be told as a finding, though no rule made it.
+    pub(super) found: Vec<Finding>,
 }
 
 impl Desk {
     /// Writes down that an action is about to be done; it may be done once this returns.
     pub fn claim(&mut self, action: &Action, now: Timestamp) -> Result<(), LedgerError> {
         self.ledger.claim(action, now)
+    }
+
+    /// Has something told as a finding: an operator is to see it, whatever became of the single actions.
+    pub fn find(&mut self, finding: Finding) {
+        self.found.push(finding);
     }
 
     /// Writes down what became of an action.

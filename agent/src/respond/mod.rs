@@ -110,6 +110,11 @@ pub trait Responder: Send {
     /// The clock was set, forward or back: what holds, holds for as long as it was meant to.
     fn clock_was_set(&mut self, _micros: i64) {}
 
+    /// Why it does nothing any more, though it should.
+    fn off(&self) -> Option<&str> {
+        None
+    }
+
     /// How much went past it since this was last asked, and why.
     fn take_lost(&mut self) -> Option<(u64, String)> {
         None

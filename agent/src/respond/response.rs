@@ -55,6 +55,7 @@ impl Response {
             guard,
             ledger,
             done_at,
+            found: Vec::new(),
         };
         Self { desk, responders }
     }
@@ -160,6 +161,20 @@ impl Response {
         for responder in &mut self.responders {
             responder.clock_was_set(micros);
         }
+    }
+
+    /// Who does nothing any more, though it should, and why.
+    pub fn off(&self) -> Vec<(ActionKind, String)> {
+        let off = self.responders.iter().filter_map(|responder| {
+            let why = responder.off()?;
+            Some((responder.handles(), why.to_owned()))
+        });
+        off.collect()
+    }
+
+    /// What was found while acting, since this was last asked.
+    pub fn take_found(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.desk.found)
     }
 
     /// What went past the responders since this was last asked: which, how much, and why.

@@ -1,8 +1,10 @@
 //! Whether programs could be kept from starting, and which never can be.
 
+use super::agent::Agent;
 use super::report::{Check, unseen};
 use crate::config::{Mode, Respond};
 use crate::sys::ExecGate;
+use picket_common::action::ActionKind;
 use std::fs;
 use std::io;
 
@@ -12,7 +14,7 @@ const BLIND: &str = "not seen are programs that exist only in memory (memfd), sc
     the network and of other programs (nfs, cifs, fuse and the like) or that only containers and other views have mounted, copies of \
     files over 64 MiB, and what is written through a map into a file that was let start before";
 
-pub(super) fn check(settings: &Respond) -> Check {
+pub(super) fn check(settings: &Respond, agent: &Agent) -> Check {
     if settings.mode == Mode::Monitor {
         return Check::ok(NAME, "none is needed: the agent only watches (respond.mode)");
     }
@@ -25,6 +27,17 @@ pub(super) fn check(settings: &Respond) -> Check {
             NAME,
             "the host was started with picket.deny=off, so every program starts",
             "start it without, once it is mended",
+        );
+    }
+    let off = agent.report().and_then(|report| {
+        let mut off = report.off.iter();
+        off.find(|(kind, _)| *kind == ActionKind::DenyExec)
+    });
+    if let Some((_, why)) = off {
+        return Check::degraded(
+            NAME,
+            format!("every program starts: {why}"),
+            "see `picket findings`; mend the rules that are named, then start the agent again",
         );
     }
     match ExecGate::open() {

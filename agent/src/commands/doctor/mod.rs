@@ -72,7 +72,7 @@ fn look(loaded: &Loaded) -> Vec<Check> {
     checks.push(processes::check(&settings.process, &agent));
     checks.push(files::check(&settings.files));
     checks.extend(firewall::checks(&settings.respond, &agent));
-    checks.push(denials::check(&settings.respond));
+    checks.push(denials::check(&settings.respond, &agent));
     checks.extend(identity::checks(settings, now));
     checks.push(agent.collector(settings, now));
     checks.extend(spool::checks(settings, &agent));

@@ -2,6 +2,7 @@
 
 use super::protocol::{Holds, Said, Wanted};
 use super::refusals::Refusals;
+use crate::respond::blocks::Simulated;
 use picket_common::action::{Decision, DeniedFile};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -95,6 +96,24 @@ impl Ear {
 
     fn with<T>(&self, work: impl FnOnce(&mut Heard) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Denier for Simulated {
+    fn describe(&self) -> &'static str {
+        "reports which programs it would keep from starting and keeps none"
+    }
+
+    fn decides(&self) -> Decision {
+        Decision::Simulated
+    }
+
+    fn deny(&mut self, _: &[DeniedFile], _: Vec<(u64, u64)>) -> Result<(), DenyError> {
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Heard {
+        Heard::default()
     }
 }
 

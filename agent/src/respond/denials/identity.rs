@@ -1,13 +1,15 @@
 //! Which file it is, and whether another is the same.
 
+use crate::parse::mount_info;
 use crate::sys::Pidfd;
+use nix::sys::stat::makedev;
 use picket_common::action::DeniedFile;
-use picket_common::event::FileIdentity;
 use picket_common::finding::Finding;
 use picket_common::process::ProcessId;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -24,14 +26,31 @@ pub(in crate::respond) fn open_program(process: ProcessId) -> Option<(File, Path
     (!held.has_ended()).then_some((file, path))
 }
 
-/// Whether a file is the one that a finding has judged: a process that starts another program stays the same process.
-pub(super) fn is_judged(finding: &Finding, file: &File) -> bool {
+/// Whether the program of a process is the one that a finding has judged: a process that starts another program stays the same
+/// process.
+pub(super) fn is_judged(finding: &Finding, process: ProcessId, file: &File) -> bool {
     let judged = finding.file.as_ref().and_then(|file| file.identity);
-    let identity = file.metadata().map(|data| FileIdentity {
-        device: data.dev(),
-        inode: data.ino(),
-    });
-    identity.is_ok_and(|identity| judged == Some(identity))
+    let (Some(judged), Ok(data)) = (judged, file.metadata()) else {
+        return false;
+    };
+    judged.inode == data.ino()
+        && (judged.device == data.dev() || Some(judged.device) == mounted_device(process, file))
+}
+
+/// The device of the mount that a process's file was opened on. A sensor in the kernel tells this one, while `stat` has numbers of
+/// its own for the subvolumes of btrfs and the layers of an overlay.
+fn mounted_device(process: ProcessId, file: &File) -> Option<u64> {
+    let told = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let id = told.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
+    let id: u64 = id.trim().parse().ok()?;
+    let mounts = fs::read(format!("/proc/{}/mountinfo", process.pid)).ok()?;
+    let mounts = mount_info::mounts(&mounts);
+    let (major, minor) = mounts
+        .iter()
+        .find(|mount| mount.id == id)?
+        .device
+        .split_once(':')?;
+    Some(makedev(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// What is known of the file that a finding has judged; `path` is where its process's program lies.

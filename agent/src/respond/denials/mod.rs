@@ -2,6 +2,7 @@
 //!
 //! It knows no command lines, and sees neither programs that exist only in memory nor scripts that are given to a shell.
 
+mod breaker;
 mod critical;
 mod gate;
 mod gatekeeper;
@@ -18,29 +19,24 @@ pub(super) use critical::Critical;
 pub use gate::{Denier, DenyError, Gate, Heard};
 pub use gatekeeper::gatekeeper;
 
-use super::blocks::Simulated;
 use super::desk::{Desk, Held, outcome};
 use super::{Done, Responder, UndoError};
 use crate::config::Respond;
+use breaker::Breaker;
 use picket_common::action::{Action, ActionKind, Decision, DeniedFile, Target};
 use picket_common::finding::Finding;
 use picket_common::ids::RecordId;
 use picket_common::process::ProcessId;
 use picket_common::record::Outcome;
 use picket_common::time::Timestamp;
-use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// So many different files within a minute are no attack but a rule that is wrong.
-const MANY: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How many files are denied at once.
 const MOST: usize = 1000;
-/// What an operator gives the kernel to start without any of this.
-const OFF: &str = "picket.deny=off";
 
 /// See the module.
 pub struct Denials {
@@ -48,12 +44,9 @@ pub struct Denials {
     denier: Box<dyn Denier>,
     critical: Critical,
     held: Vec<Held>,
-    /// When findings had a file denied within the last minute, the oldest first.
-    lately: VecDeque<Timestamp>,
-    /// Why nothing is denied any more.
-    off: Option<String>,
+    breaker: Breaker,
     /// The file of the process that a finding is about, opened before anything is done to that.
-    found: Option<(ProcessId, File, PathBuf)>,
+    found: Option<Found>,
     /// What an earlier run has denied and this one, which only watches, does not.
     former: Vec<Action>,
     /// What starts whatever is denied, by device and inode, and when it was last looked for.
@@ -63,18 +56,24 @@ pub struct Denials {
     reason: String,
 }
 
+/// The program of a process that a finding is about.
+struct Found {
+    process: ProcessId,
+    file: File,
+    path: PathBuf,
+    /// It is the one that the finding has judged.
+    is_judged: bool,
+}
+
 impl Denials {
     /// Denies through `denier`.
     pub fn new(settings: &Respond, denier: Box<dyn Denier>) -> Self {
-        let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-        let off = line.split_ascii_whitespace().any(|word| word == OFF);
         Self {
             settings: settings.clone(),
             denier,
             critical: Critical::new(&settings.protect_images),
             held: Vec::new(),
-            lately: VecDeque::new(),
-            off: off.then(|| format!("the host was started with {OFF}")),
+            breaker: Breaker::new(),
             found: None,
             former: Vec::new(),
             spared: Vec::new(),
@@ -146,8 +145,8 @@ impl Denials {
 
     fn act(&mut self, mut action: Action, refused: Option<String>, desk: &mut Desk, now: Timestamp) -> Done {
         let refused = self
-            .off
-            .as_ref()
+            .breaker
+            .off()
             .map(|off| format!("nothing is denied: {off}"))
             .or(refused)
             .or_else(|| (self.held.len() >= MOST).then(|| format!("{MOST} files are denied already")));
@@ -177,20 +176,9 @@ impl Denials {
         Ok(vec![desk.note(action, decision, now)?])
     }
 
-    /// Counts a file that a finding has denied. Once there are too many nothing is denied any more.
-    fn switches_off(&mut self, desk: &mut Desk, now: Timestamp) -> Done {
-        self.lately
-            .retain(|time| *time <= now && now.since(*time) < MINUTE);
-        self.lately.push_back(now);
-        if self.lately.len() < MANY {
-            return Ok(Vec::new());
-        }
-        let off = format!(
-            "{MANY} different files were to be denied within a minute, so a rule is wrong; it denies again once the agent is started again"
-        );
-        tracing::error!("nothing is denied any more: {off}");
+    /// Lets everything start that is denied, as something is wrong.
+    fn lift_all(&mut self, desk: &mut Desk, now: Timestamp) -> Done {
         let ended = std::mem::take(&mut self.held);
-        self.off = Some(off);
         if let Err(error) = self.put() {
             tracing::error!("{error}");
         }
@@ -211,14 +199,14 @@ impl Responder for Denials {
     }
 
     fn describe(&self) -> &'static str {
-        match self.off {
+        match self.breaker.off() {
             None => self.denier.describe(),
             Some(_) => "lets every program start",
         }
     }
 
     fn resume(&mut self, live: Vec<(Action, Timestamp)>) {
-        if self.denier.decides() != Decision::Applied || self.off.is_some() {
+        if self.denier.decides() != Decision::Applied || self.breaker.off().is_some() {
             self.former = live.into_iter().map(|(action, _)| action).collect();
             return;
         }
@@ -234,21 +222,26 @@ impl Responder for Denials {
             .suggests
             .iter()
             .any(|wanted| wanted == self.handles().as_str());
-        self.found = finding
-            .process
-            .filter(|_| wanted)
-            .and_then(|process| Some((process, identity::open_program(process)?)))
-            .map(|(process, (file, path))| (process, file, path));
+        self.found = finding.process.filter(|_| wanted).and_then(|process| {
+            let (file, path) = identity::open_program(process)?;
+            Some(Found {
+                process,
+                is_judged: identity::is_judged(finding, process, &file),
+                file,
+                path,
+            })
+        });
     }
 
     fn consider(&mut self, finding: &Finding, desk: &mut Desk, now: Timestamp) -> Done {
-        let Some((process, file, path)) = self.found.take() else {
+        let Some(found) = self.found.take() else {
             return Ok(Vec::new());
         };
-        if !desk.guard.is_live() || finding.process != Some(process) {
+        if !desk.guard.is_live() || finding.process != Some(found.process) {
             return Ok(Vec::new());
         }
-        if !identity::is_judged(finding, &file) {
+        let (file, path) = (found.file, found.path);
+        if !found.is_judged {
             let action = self.wanted(finding, identity::judged(finding, &path), now);
             let because = "its process runs another program by now than the one that was judged".to_owned();
             return Ok(vec![desk.note(action, Decision::Failed { because }, now)?]);
@@ -264,10 +257,13 @@ impl Responder for Denials {
                 return Ok(Vec::new());
             }
         };
-        let mut outcomes = match refused {
-            None if self.off.is_none() => self.switches_off(desk, now)?,
-            _ => Vec::new(),
-        };
+        let mut outcomes = Vec::new();
+        if refused.is_none()
+            && let Some(found) = self.breaker.count(finding, now)
+        {
+            desk.find(found);
+            outcomes = self.lift_all(desk, now)?;
+        }
         let action = self.wanted(finding, denied, now);
         outcomes.extend(self.act(action, refused, desk, now)?);
         Ok(outcomes)
@@ -327,8 +323,8 @@ impl Responder for Denials {
         let mut outcomes = self.hear(&[], desk, now)?;
         for mut action in std::mem::take(&mut self.former) {
             let because = self
-                .off
-                .as_deref()
+                .breaker
+                .off()
                 .unwrap_or("the agent was started in monitor mode");
             action.reason.push_str(&format!("; lifted, as {because}"));
             outcomes.push(desk.note(action, Decision::Undone, now)?);
@@ -367,27 +363,13 @@ impl Responder for Denials {
         }
     }
 
+    fn off(&self) -> Option<&str> {
+        self.breaker.off()
+    }
+
     fn take_lost(&mut self) -> Option<(u64, String)> {
         let count = std::mem::take(&mut self.unjudged);
         (count > 0).then(|| (count, std::mem::take(&mut self.reason)))
-    }
-}
-
-impl Denier for Simulated {
-    fn describe(&self) -> &'static str {
-        "reports which programs it would keep from starting and keeps none"
-    }
-
-    fn decides(&self) -> Decision {
-        Decision::Simulated
-    }
-
-    fn deny(&mut self, _: &[DeniedFile], _: Vec<(u64, u64)>) -> Result<(), DenyError> {
-        Ok(())
-    }
-
-    fn hear(&mut self) -> Heard {
-        Heard::default()
     }
 }
 

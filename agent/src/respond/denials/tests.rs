@@ -1,12 +1,14 @@
 //! Denials by a real gatekeeper, before a file system that the test has alone.
 
 use super::*;
+use crate::parse::mount_info;
 use crate::respond::kills::tests::{inside, now, stray};
-use crate::respond::{Guard, HostFacts, Ledger, Response};
+use crate::respond::{Guard, HostFacts, Ledger, Response, Simulated};
 use crate::sys::Pidfd;
 use crate::sys::{Signal, proc};
 use picket_common::event::{FileIdentity, FileRef};
 use picket_common::finding::{RuleRef, Severity};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -450,6 +452,20 @@ fn a_finding_denies_the_program_of_its_process_and_six_in_a_minute_are_too_many(
     }
     assert_eq!(lab.response.held().count(), 0);
     assert!(lab.response.describe().contains("lets every program start"));
+    // Once, with the rules that are to be mended.
+    let found = lab.response.take_found();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].rule.id, "picket-denials-off");
+    assert!(
+        found[0].summary.contains("within a minute, by r,"),
+        "{}",
+        found[0].summary
+    );
+    let off = lab.response.off();
+    assert!(
+        matches!(&off[..], [(ActionKind::DenyExec, why)] if why.contains("6 different files")),
+        "{off:?}"
+    );
 }
 
 #[test]
@@ -466,14 +482,16 @@ fn a_process_that_runs_another_program_by_now_has_none_denied() {
         fs::write(path, bytes).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let go = folder.join("go");
-    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let (go, never) = (folder.join("go"), folder.join("never"));
+    for path in [&go, &never] {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
     let script = format!(
         "{} -c 'echo $$; echo ready; read line < {}; exec {} -c \"read line < {}\"' &",
         miner.display(),
         go.display(),
         other.display(),
-        go.display()
+        never.display()
     );
     let process = stray(&script);
     let judged = finding(process);
@@ -492,6 +510,44 @@ fn a_process_that_runs_another_program_by_now_has_none_denied() {
     // The finding of the program that it runs does.
     let outcomes = lab.response.consider(&finding(process), now()).unwrap();
     assert_eq!(outcomes[0].decision, Decision::Applied, "{outcomes:?}");
+    Pidfd::open(process).unwrap().signal(Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_program_on_an_overlay_is_known_by_the_device_that_a_sensor_in_the_kernel_tells() {
+    if !inside(
+        "respond::denials::tests::a_program_on_an_overlay_is_known_by_the_device_that_a_sensor_in_the_kernel_tells",
+    ) {
+        return;
+    }
+    let lab = Lab::start();
+    // Its layers lie in two file systems, so `stat` cannot tell one device for both.
+    let script = "mkdir low up root && mount -t tmpfs none low && mount -t tmpfs none up && mkdir up/up up/work && \
+        mount -t overlay -o lowerdir=low,upperdir=up/up,workdir=up/work none root";
+    let mounted = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(lab.folder.path())
+        .status();
+    if !mounted.unwrap().success() {
+        println!("skipped: no overlay");
+        return;
+    }
+    let root = fs::canonicalize(lab.folder.path().join("root")).unwrap();
+    let (process, path) = lasting(&root, "miner");
+    let mounts = mount_info::mounts(&fs::read("/proc/self/mountinfo").unwrap());
+    let mount = mounts.iter().find(|mount| mount.point == root).unwrap();
+    let (major, minor) = mount.device.split_once(':').unwrap();
+    let device = nix::sys::stat::makedev(major.parse().unwrap(), minor.parse().unwrap());
+    assert_ne!(device, fs::metadata(&path).unwrap().dev());
+    let mut told = finding(process);
+    let mut judged = |device, inode| {
+        let identity = Some(FileIdentity { device, inode });
+        told.file.as_mut().unwrap().identity = identity;
+        identity::is_judged(&told, process, &File::open(&path).unwrap())
+    };
+    let inode = fs::metadata(&path).unwrap().ino();
+    assert!(judged(device, inode));
+    assert!(!judged(device, inode + 1) && !judged(u64::MAX, inode));
     Pidfd::open(process).unwrap().signal(Signal::KILL).unwrap();
 }
 
