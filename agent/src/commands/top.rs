@@ -13,7 +13,7 @@ use std::io::{self, BufWriter, Write};
 const SHOWN: usize = 15;
 
 /// Shows what the running agent costs since it started: how many events, how much processor time, what was lost, and which
-/// rules and executables it spends its time on. Times of rules and executables are measured in one of 64 events.
+/// rules and executables it spends its time on. Times of rules and executables are measured in one of 61 events.
 #[derive(Args)]
 pub struct Top {
     #[command(flatten)]
