@@ -38,10 +38,10 @@ fn what_the_agent_costs_is_told_by_rule_and_by_executable() {
     };
     let rule = named("rules", "title", "Miner of coins");
     assert_eq!(rule["matches"], 300, "each of them, measured or not");
-    // About one in 64 of some 600 events is measured, and told as if all had been.
+    // About one in 61 of some 600 events is measured, and told as if all had been.
     let asked = rule["asked"].as_u64().unwrap();
     assert!(
-        asked > 0 && asked % 64 == 0 && number(&rule["seconds"]) > 0.0,
+        asked > 0 && asked % 61 == 0 && number(&rule["seconds"]) > 0.0,
         "{rule}"
     );
     let image = named("images", "image", miner.to_str().unwrap());
