@@ -265,6 +265,7 @@ fn a_web_shell_that_a_guessed_login_drops_is_gone_and_its_owner_has_it_back() {
         told.address.as_str(),
         ACCOUNT.0,
         "shell.php",
+        "matches the YARA rule php_runs_what_is_asked",
         "sshd",
         "quarantine",
     ] {

@@ -65,7 +65,13 @@ fn show_finding(output: &mut impl Write, finding: &Finding, about: Option<&About
                 line("why", text.trim())?;
             }
         }
-        None => line("why", "the rule is not there any more")?,
+        None => match finding.rule.id.strip_prefix("yara:") {
+            // Only the process that looks into files knows these rules.
+            Some(rule) => line("why", &format!("what it holds matches the YARA rule {rule}"))?,
+            // It is about Picket itself: no rule made it, and its first line says all.
+            None if finding.rule.id.starts_with("picket-") => {}
+            None => line("why", "the rule is not there any more")?,
+        },
     }
     if !finding.rule.attack.is_empty() {
         line("ATT&CK", &finding.rule.attack.join(", "))?;
